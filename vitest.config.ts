@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+// Packages are tested from their sources: vitest resolves them in two places, and needs the condition in both.
+export default defineConfig({
+  resolve: { conditions: ['source'] },
+  ssr: { resolve: { conditions: ['source'] } },
+  test: {
+    include: ['test/**/*.test.ts'],
+    // A bound for a hung test, not a measurement: process races start hundreds of Node processes on two cores.
+    testTimeout: 120_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+})
