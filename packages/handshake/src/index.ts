@@ -1,1 +1,93 @@
-export {}
+export {
+  ADMISSION_RULES,
+  type AdmissionFacts,
+  type AdmissionPolicy,
+  type AdmissionRule,
+  type Decision,
+  type DeviceFacts,
+  decide,
+  type RuleId,
+  type Trust,
+} from './admission-rules.ts'
+export {
+  type ConnectReading,
+  type FrameProblem,
+  parseCall,
+  parseConnect,
+  parseServerFrame,
+  readChallenge,
+} from './codec.ts'
+export {
+  type CredentialFact,
+  DEVICE_TOKEN_PREFIX,
+  gatewayTokenCommitment,
+  type PresentedCredential,
+  selectCredential,
+} from './credential.ts'
+export {
+  HandshakeError,
+  type HandshakeErrorCode,
+  type HandshakeFailures,
+  isHandshakeError,
+} from './errors.ts'
+export { explain } from './explanation.ts'
+export {
+  type AuthClaim,
+  type CallFrame,
+  type ChallengeFrame,
+  type ClientClaim,
+  type ConnectParams,
+  type DeviceClaim,
+  type EventFrame,
+  type HelloOk,
+  type PeerError,
+  PROTOCOL_RANGE,
+  type ResponseFrame,
+} from './messages.ts'
+export {
+  type OpenClawProofFields,
+  openClawProofBytes,
+  SIGNED_AT_LIMIT_MS,
+  type SignOptions,
+  signOpenClawProof,
+  type VerifyContext,
+  verifyOpenClawProof,
+} from './openclaw-proof.ts'
+export { canonicalAddress, isLoopbackAddress } from './peer-address.ts'
+export { isVerifiedProof, type ProofFamily, type ProofVerdict, type VerifiedProof } from './proof.ts'
+export {
+  type AnswerContext,
+  answerTo,
+  CUT_CLOSE_CODE,
+  type PairingReason,
+  type PeerAnswer,
+  type Refusal,
+  type RefusalCode,
+  type RequestCap,
+} from './refusals.ts'
+export {
+  BUILT_IN_ROLES,
+  defineRoles,
+  expandScopes,
+  joinScopes,
+  MAX_SCOPES,
+  meetScopes,
+  missingScopes,
+  NAME_PATTERN,
+  parseRole,
+  parseScopes,
+  parseWish,
+  type Role,
+  type RoleDeclarations,
+  type RoleTable,
+  reduceScopes,
+  type Scope,
+  type Wish,
+} from './scopes.ts'
+export {
+  type ConnectionOrigin,
+  decideUpgrade,
+  type UpgradeDecision,
+  type UpgradeFacts,
+  type UpgradePolicy,
+} from './upgrade-rules.ts'

@@ -1,0 +1,197 @@
+import {
+  anyText,
+  type FieldProblem,
+  ignored,
+  integer,
+  isObject,
+  isProblem,
+  list,
+  optional,
+  readObject,
+  text,
+} from './internal/fields.ts'
+import type { AuthClaim, CallFrame, ConnectParams, EventFrame, PeerError, ResponseFrame } from './messages.ts'
+import { MAX_SCOPES, NAME_PATTERN } from './scopes.ts'
+
+/** Why a frame is not one of ours. `field` names the place, never its content. */
+export type FrameProblem =
+  | { readonly kind: 'not-json' }
+  | { readonly kind: 'not-a-request' }
+  | { readonly kind: 'not-connect' }
+  | { readonly kind: 'field'; readonly field: string; readonly problem: 'unknown' | 'invalid' }
+
+export type ConnectReading =
+  | { readonly ok: true; readonly id: string; readonly params: ConnectParams }
+  /** `id` is the call's id where it could be read, so that the refusal can be answered. */
+  | { readonly ok: false; readonly id: string | null; readonly problem: FrameProblem }
+
+const callId = text(/^[\x21-\x7e]{1,128}$/)
+const name = text(NAME_PATTERN)
+/** Platform and device family: printable ASCII without the joint of the signed strings. */
+const metadata = text(/^[\x20-\x7b\x7d\x7e]{1,64}$/)
+/** Tokens: printable ASCII without blanks and without that joint. An empty one says that there is none. */
+const secret = text(/^[\x21-\x7b\x7d\x7e]{0,512}$/)
+
+const clientShape = {
+  id: name,
+  mode: name,
+  version: anyText(128),
+  platform: metadata,
+  deviceFamily: optional(metadata, null),
+  displayName: optional(anyText(128), null),
+  instanceId: optional(anyText(128), null),
+  buildId: ignored,
+  modelIdentifier: ignored,
+  timeZone: ignored,
+}
+
+const deviceShape = {
+  id: anyText(128),
+  publicKey: anyText(512),
+  signature: anyText(128),
+  signedAt: integer(0),
+  nonce: optional(anyText(128), null),
+}
+
+const authShape = {
+  token: optional(secret, null),
+  deviceToken: optional(secret, null),
+  bootstrapToken: optional(secret, null),
+  password: optional(anyText(512), null),
+  approvalRuntimeToken: ignored,
+  agentRuntimeIdentityToken: ignored,
+}
+
+const paramsShape = {
+  minProtocol: integer(1, 1_000),
+  maxProtocol: integer(1, 1_000),
+  client: (value: unknown) => value ?? undefined,
+  role: optional(name, 'operator'),
+  scopes: optional(list(name, MAX_SCOPES), [] as readonly string[]),
+  auth: (value: unknown) => (value === undefined ? {} : (value ?? undefined)),
+  device: (value: unknown) => (value === undefined ? null : (value ?? undefined)),
+  caps: ignored,
+  commands: ignored,
+  computerUse: ignored,
+  workerRuns: ignored,
+  permissions: ignored,
+  pathEnv: ignored,
+  locale: ignored,
+  userAgent: ignored,
+}
+
+const NO_AUTH: AuthClaim = { token: null, deviceToken: null, bootstrapToken: null, password: null }
+
+/**
+ * The `connect` call in a frame, each field held to its alphabet, or what is wrong with it.
+ * Unknown fields are refused. The caller bounds the size of the frame: 16 KiB before authentication.
+ */
+export function parseConnect(frame: string): ConnectReading {
+  const call = readCall(frame)
+  if (!call.ok) return call
+  if (call.call.method !== 'connect') return { ok: false, id: call.call.id, problem: { kind: 'not-connect' } }
+  const params = readParams(call.call.params)
+  if (isProblem(params)) return { ok: false, id: call.call.id, problem: { kind: 'field', ...params } }
+  return { ok: true, id: call.call.id, params }
+}
+
+/** A call over an admitted socket, or `null` where the frame is none. */
+export function parseCall(frame: string): CallFrame | null {
+  const reading = readCall(frame)
+  return reading.ok ? reading.call : null
+}
+
+function readCall(
+  frame: string,
+): { readonly ok: true; readonly call: CallFrame } | (ConnectReading & { readonly ok: false }) {
+  const value = parseJson(frame)
+  if (value === undefined) return { ok: false, id: null, problem: { kind: 'not-json' } }
+  const id = isObject(value) ? (callId(value['id']) ?? null) : null
+  const call = readObject(value, 'frame', {
+    type: text(/^req$/),
+    id: callId,
+    method: text(/^[\x21-\x7e]{1,128}$/),
+    params: optional((params: unknown) => params, null),
+  })
+  if (isProblem(call)) return { ok: false, id, problem: { kind: 'not-a-request' } }
+  return { ok: true, call: { type: 'req', id: call.id, method: call.method, params: call.params } }
+}
+
+function readParams(value: unknown): ConnectParams | FieldProblem {
+  const params = readObject(value, 'params', paramsShape)
+  if (isProblem(params)) return params
+  const client = readObject(params.client, 'client', clientShape)
+  if (isProblem(client)) return client
+  const auth = readObject(params.auth, 'auth', authShape)
+  if (isProblem(auth)) return auth
+  const device = params.device === null ? null : readObject(params.device, 'device', deviceShape)
+  if (device !== null && isProblem(device)) return device
+  if (params.minProtocol > params.maxProtocol) return { field: 'params.minProtocol', problem: 'invalid' }
+  const { buildId: _build, modelIdentifier: _model, timeZone: _zone, ...claim } = client
+  return {
+    minProtocol: params.minProtocol,
+    maxProtocol: params.maxProtocol,
+    client: claim,
+    role: params.role,
+    scopes: params.scopes,
+    auth: { ...NO_AUTH, ...withoutEmpty(auth) },
+    device: device && {
+      id: device.id,
+      publicKey: device.publicKey,
+      signature: device.signature,
+      signedAtMs: device.signedAt,
+      nonce: device.nonce || null,
+    },
+  }
+}
+
+function withoutEmpty(auth: AuthClaim): AuthClaim {
+  return {
+    token: auth.token || null,
+    deviceToken: auth.deviceToken || null,
+    bootstrapToken: auth.bootstrapToken || null,
+    password: auth.password || null,
+  }
+}
+
+/** A frame from a gateway, read by a client: the gateway may know more fields than we do, so only ours are looked at. */
+export function parseServerFrame(frame: string): ResponseFrame | EventFrame | null {
+  const value = parseJson(frame)
+  if (!isObject(value)) return null
+  if (value['type'] === 'event' && typeof value['event'] === 'string') {
+    return { type: 'event', event: value['event'], payload: value['payload'] }
+  }
+  const id = value['id']
+  if (value['type'] !== 'res' || typeof id !== 'string' || typeof value['ok'] !== 'boolean') return null
+  if (value['ok']) return { type: 'res', id, ok: true, payload: value['payload'] }
+  return { type: 'res', id, ok: false, error: readPeerError(value['error']) }
+}
+
+function readPeerError(value: unknown): PeerError {
+  const error = isObject(value) ? value : {}
+  const { code, message, details, retryable, retryAfterMs } = error
+  return {
+    code: typeof code === 'string' ? code : 'UNKNOWN',
+    message: typeof message === 'string' ? message : 'the gateway gave no reason',
+    ...(isObject(details) && { details }),
+    ...(typeof retryable === 'boolean' && { retryable }),
+    ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
+  }
+}
+
+/** The nonce and clock of a challenge, or `null` where the frame is not one. */
+export function readChallenge(frame: ResponseFrame | EventFrame): { nonce: string; ts: number } | null {
+  if (frame.type !== 'event' || frame.event !== 'connect.challenge' || !isObject(frame.payload)) return null
+  const nonce = text(/^[A-Za-z0-9_-]{1,128}$/)(frame.payload['nonce'])
+  const ts = integer(0)(frame.payload['ts'])
+  return nonce === undefined || ts === undefined ? null : { nonce, ts }
+}
+
+function parseJson(frame: string): unknown {
+  try {
+    return JSON.parse(frame)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}

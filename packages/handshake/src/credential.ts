@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import type { AuthClaim } from './messages.ts'
+
+/** What a peer showed beside its device proof, after the gateway's own secret was compared and before the store was asked. */
+export type PresentedCredential =
+  | { readonly kind: 'none' }
+  /** The gateway token as it is now. `commitment` names its generation in the store. */
+  | { readonly kind: 'gateway-token'; readonly commitment: string }
+  /** Still to be looked up. `via`: which field carried it, since the answer to a dead one differs. */
+  | { readonly kind: 'device-token'; readonly token: string; readonly via: 'token' | 'deviceToken' }
+  | { readonly kind: 'join-code'; readonly code: string }
+  | { readonly kind: 'wrong'; readonly presented: 'gateway-token' }
+
+/** The same, as a fact: what the store knows of it has been read. */
+export type CredentialFact =
+  | { readonly kind: 'none' }
+  /** `registers`: may this generation still register unknown devices? */
+  | { readonly kind: 'gateway-token'; readonly registers: boolean }
+  /** Live, and for the claimed device and role. */
+  | { readonly kind: 'device-token' }
+  | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'device-token' | 'join-code' }
+
+/** Device tokens are told apart from gateway tokens by this prefix. */
+export const DEVICE_TOKEN_PREFIX = 'hfd_'
+
+/**
+ * A name for a gateway token that does not give it away: hex SHA-256 under a domain tag.
+ * Safe for secrets of 128 random bits and more, which is what a gateway token must have.
+ */
+export function gatewayTokenCommitment(token: string): string {
+  return createHash('sha256').update('\0holdfast gateway token\0').update(token).digest('hex')
+}
+
+/**
+ * Which one credential counts, of those in the frame: a device token alone decides; else the token is compared as the
+ * gateway's, then by its prefix as a device's; else a join code. An empty field is no credential.
+ *
+ * @param matchesGatewayToken compares in constant time
+ */
+export function selectCredential(
+  auth: AuthClaim,
+  matchesGatewayToken: (presented: string) => boolean,
+): PresentedCredential {
+  if (auth.deviceToken !== null) return { kind: 'device-token', token: auth.deviceToken, via: 'deviceToken' }
+  if (auth.token !== null) {
+    if (matchesGatewayToken(auth.token)) {
+      return { kind: 'gateway-token', commitment: gatewayTokenCommitment(auth.token) }
+    }
+    if (auth.token.startsWith(DEVICE_TOKEN_PREFIX))
+      return { kind: 'device-token', token: auth.token, via: 'token' }
+    return { kind: 'wrong', presented: 'gateway-token' }
+  }
+  // A password is a gateway token in another field; nothing here takes one, so that it can only be wrong.
+  if (auth.password !== null) return { kind: 'wrong', presented: 'gateway-token' }
+  if (auth.bootstrapToken !== null) return { kind: 'join-code', code: auth.bootstrapToken }
+  return { kind: 'none' }
+}

@@ -1,0 +1,103 @@
+import type { Scope } from './scopes.ts'
+
+/** The protocol numbers of the OpenClaw gateway protocol that we speak. */
+export const PROTOCOL_RANGE = { min: 3, max: 4 } as const
+
+/** The first frame of a gateway. `nonce` is good for one `connect` on this socket; `ts` is its clock, in ms. */
+export interface ChallengeFrame {
+  readonly type: 'event'
+  readonly event: 'connect.challenge'
+  readonly payload: { readonly nonce: string; readonly ts: number }
+}
+
+/** What a client says of itself. Only what the proof family signs may be stored or decided on. */
+export interface ClientClaim {
+  readonly id: string
+  readonly mode: string
+  readonly version: string
+  readonly platform: string
+  readonly deviceFamily: string | null
+  readonly displayName: string | null
+  readonly instanceId: string | null
+}
+
+/** The credentials of a `connect`, as sent. An empty text counts as none. */
+export interface AuthClaim {
+  readonly token: string | null
+  readonly deviceToken: string | null
+  readonly bootstrapToken: string | null
+  readonly password: string | null
+}
+
+/** The device half of a `connect`, as sent: nothing of it is proven yet. */
+export interface DeviceClaim {
+  readonly id: string
+  readonly publicKey: string
+  readonly signature: string
+  /** Milliseconds since the epoch. */
+  readonly signedAtMs: number
+  readonly nonce: string | null
+}
+
+/** A `connect` whose every field was held to its alphabet. Scopes stand in the order sent, which is what was signed. */
+export interface ConnectParams {
+  readonly minProtocol: number
+  readonly maxProtocol: number
+  readonly client: ClientClaim
+  readonly role: string
+  readonly scopes: readonly string[]
+  readonly auth: AuthClaim
+  readonly device: DeviceClaim | null
+}
+
+/** A call over an admitted socket, either way round in time: `connect` is the first. */
+export interface CallFrame {
+  readonly type: 'req'
+  readonly id: string
+  readonly method: string
+  readonly params: unknown
+}
+
+/** The error half of a response. `details.code` is in OpenClaw's spelling, `details.refusal` in ours. */
+export interface PeerError {
+  readonly code: string
+  readonly message: string
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly retryable?: boolean
+  readonly retryAfterMs?: number
+}
+
+export type ResponseFrame =
+  | { readonly type: 'res'; readonly id: string; readonly ok: true; readonly payload: unknown }
+  | { readonly type: 'res'; readonly id: string; readonly ok: false; readonly error: PeerError }
+
+export interface EventFrame {
+  readonly type: 'event'
+  readonly event: string
+  readonly payload: unknown
+}
+
+/** What a gateway says at the end of a good handshake. */
+export interface HelloOk {
+  readonly type: 'hello-ok'
+  readonly protocol: number
+  readonly server: { readonly version: string; readonly connId: string }
+  readonly features: { readonly methods: readonly string[]; readonly events: readonly string[] }
+  readonly snapshot: {
+    readonly presence: readonly unknown[]
+    readonly health: Readonly<Record<string, unknown>>
+    readonly stateVersion: { readonly presence: number; readonly health: number }
+    readonly uptimeMs: number
+  }
+  readonly auth: {
+    readonly role: string
+    readonly scopes: readonly Scope[]
+    readonly deviceToken?: string
+    readonly issuedAtMs?: number
+  }
+  readonly policy: {
+    readonly maxPayload: number
+    readonly maxBufferedBytes: number
+    readonly tickIntervalMs: number
+  }
+}

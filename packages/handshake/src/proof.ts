@@ -1,0 +1,42 @@
+import type { DeviceId, PublicKey } from '@holdfast/identity'
+import { wasVerified } from './internal/verified.ts'
+import type { Wish } from './scopes.ts'
+
+declare const verifiedBrand: unique symbol
+
+export type ProofFamily = 'openclaw-v2' | 'openclaw-v3'
+
+/**
+ * A device has shown, on this socket and now, that it holds its key and wishes this.
+ * Only the verification of this package makes one; the rules and the store accept nothing less.
+ */
+export interface VerifiedProof {
+  readonly [verifiedBrand]: true
+  readonly family: ProofFamily
+  readonly deviceId: DeviceId
+  readonly publicKey: PublicKey
+  readonly wish: Wish
+  readonly client: {
+    readonly id: string
+    readonly mode: string
+    /** `null` where the proof family leaves it unsigned. */
+    readonly platform: string | null
+    readonly deviceFamily: string | null
+  }
+}
+
+/** What came of looking at a proof, in the order of the rules 4 to 7. */
+export type ProofVerdict =
+  | { readonly verdict: 'absent' }
+  | { readonly verdict: 'public-key-invalid' }
+  | { readonly verdict: 'device-id-mismatch' }
+  | { readonly verdict: 'nonce-mismatch' }
+  /** `deltaMs`: the peer's clock minus the gateway's. */
+  | { readonly verdict: 'signature-expired'; readonly deltaMs: number; readonly limitMs: number }
+  | { readonly verdict: 'signature-invalid' }
+  | { readonly verdict: 'verified'; readonly proof: VerifiedProof }
+
+/** Is this a proof that was verified in this process, and not merely something of its shape? */
+export function isVerifiedProof(value: unknown): value is VerifiedProof {
+  return typeof value === 'object' && value !== null && wasVerified(value)
+}

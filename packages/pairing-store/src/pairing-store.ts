@@ -1,0 +1,153 @@
+import type {
+  AdmissionPolicy,
+  ConnectionOrigin,
+  Decision,
+  PresentedCredential,
+  ProofVerdict,
+  Refusal,
+  Scope,
+} from '@holdfast/handshake'
+import type { DeviceId, DeviceIdentity } from '@holdfast/identity'
+import type { ChangeListener } from './changes.ts'
+import type { Actor, DeviceRecord, GatewaySettings, RequestRecord, TokenGeneration } from './records.ts'
+
+/** One well-formed `connect`, as the gate saw it. */
+export interface AdmissionAttempt {
+  readonly frame: Extract<Decision['facts']['frame'], { readonly ok: true }>
+  readonly proof: ProofVerdict
+  readonly credential: PresentedCredential
+  readonly origin: ConnectionOrigin
+  readonly policy: AdmissionPolicy
+  /** The name that the peer gives itself, or `null`. Cleaned before it is stored. */
+  readonly name: string | null
+}
+
+export type Admission =
+  | {
+      readonly outcome: 'admitted'
+      readonly decision: Decision
+      /** `null`: a peer without a device (rule 4). */
+      readonly deviceId: DeviceId | null
+      readonly scopes: readonly Scope[]
+      /** Did this very attempt register the device? */
+      readonly registered: boolean
+      /** The generation of the gateway token that was shown, or `null`. */
+      readonly generationId: string | null
+    }
+  | {
+      readonly outcome: 'refused'
+      readonly decision: Decision
+      readonly refusal: Refusal
+      /** The request that this attempt opened; `null` where it opened none (a retry only refreshes its own). */
+      readonly opened: RequestRecord | null
+    }
+
+export type RegisterAnswer =
+  | { readonly outcome: 'registered' | 'known'; readonly device: DeviceRecord }
+  | {
+      readonly outcome: 'refused'
+      readonly reason:
+        | 'token-mismatch'
+        | 'registration-closed'
+        | 'local-trust-off'
+        | 'device-revoked'
+        | 'role-unknown'
+    }
+
+export type ApproveAnswer =
+  | { readonly outcome: 'approved'; readonly request: RequestRecord; readonly device: DeviceRecord }
+  | { readonly outcome: 'unknown' | 'expired' | 'digest-mismatch' | 'device-revoked' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+export type RejectAnswer =
+  | { readonly outcome: 'rejected'; readonly request: RequestRecord }
+  | { readonly outcome: 'unknown' | 'expired' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+export type DeviceAnswer =
+  | { readonly outcome: 'changed' | 'unchanged'; readonly device: DeviceRecord }
+  | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+/** One page of a list. `next` is the cursor of the page after it, or `null`. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly next: string | null
+}
+
+export interface PageQuery {
+  /** @defaultValue 100; at most 1,000 */
+  readonly limit?: number
+  readonly after?: string
+}
+
+/**
+ * Who is trusted, and with what. Every mutation is one transaction that reads what it decides on, so a gateway and a
+ * command line may write at the same time; what was acknowledged survives `kill -9`.
+ *
+ * Every method @throws {@link PairingStoreError}: `STORE_BUSY`, `STORE_UNREADABLE`, … (see the table of codes).
+ */
+export interface PairingStore {
+  /** A random id, made with the store. */
+  readonly storeId: string
+
+  /** The gateway token as it is now: records its generation and makes it the current one. May run before any gateway. */
+  putGatewayToken(token: string): Promise<TokenGeneration>
+  /** The current generation, or `null` before the first. */
+  findGatewayToken(): Promise<TokenGeneration | null>
+  /** What command lines obey. Written by a gate at its start. */
+  putSettings(settings: GatewaySettings): Promise<void>
+  /** The settings as last written; before a first start `StoreOptions.roles`, else the built-in table. */
+  getSettings(): Promise<GatewaySettings>
+
+  /**
+   * Decide a `connect` by the rules, on facts read now; register the device or open a request where they say so, in one
+   * transaction in which they are asked again.
+   */
+  admit(attempt: AdmissionAttempt): Promise<Admission>
+  /** What the rules say now of an admitted connection, by its device alone: no credential, nothing written. */
+  review(attempt: AdmissionAttempt): Promise<Decision>
+
+  /** For a host that opens the store itself: the identity is born trusted. The store makes the nonce, the identity signs it. */
+  registerLocal(options: {
+    readonly identity: DeviceIdentity
+    readonly gatewayToken: string
+    readonly role: string
+    readonly name?: string
+  }): Promise<RegisterAnswer>
+
+  listDevices(query?: PageQuery): Promise<Page<DeviceRecord>>
+  findDevice(deviceId: DeviceId): Promise<DeviceRecord | null>
+  renameDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly name: string },
+  ): Promise<DeviceAnswer>
+  /** A tombstone for the device, or for one role of it. Nothing but {@link reinstateDevice} lifts it. */
+  revokeDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role?: string; readonly keepRegistration?: boolean },
+  ): Promise<DeviceAnswer>
+  /** Less than the ceiling, and of the grant no more than this, for one role of one device. */
+  narrowDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string; readonly scopes: readonly string[] },
+  ): Promise<DeviceAnswer>
+  /** Lifts the tombstones: the former trust comes back, without grants. */
+  reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer>
+  /** A connection was seen. Written behind, in batches. */
+  noteSeen(deviceId: DeviceId): void
+
+  listRequests(query?: PageQuery): Promise<Page<RequestRecord>>
+  findRequest(requestId: string): Promise<RequestRecord | null>
+  /** `by` is required: nobody gives what they do not hold. The digest is the one that the approver was shown. */
+  approveRequest(
+    requestId: string,
+    options: { readonly by: Actor; readonly expectedDigest: string },
+  ): Promise<ApproveAnswer>
+  rejectRequest(requestId: string, options: { readonly by: Actor }): Promise<RejectAnswer>
+
+  /** Told of every change, whichever process made it, in commit order. Returns how to stop. */
+  subscribe(listener: ChangeListener): () => void
+  /** Writes what is behind, and lets go of the file. Further calls reject with `STORE_CLOSED`. */
+  close(): Promise<void>
+}

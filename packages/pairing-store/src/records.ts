@@ -1,0 +1,83 @@
+import type { PairingReason, Role, RoleDeclarations, Scope, Trust } from '@holdfast/handshake'
+import type { DeviceId, PublicKey } from '@holdfast/identity'
+
+/** What a device has in one role. */
+export interface DeviceRole {
+  readonly role: Role
+  /** What a person gave, or `null`: nobody gave anything (a `trusted-local` device lives under the ceiling then). */
+  readonly grant: readonly Scope[] | null
+  /** What a person narrowed the ceiling to, or `null`. */
+  readonly narrowedTo: readonly Scope[] | null
+  /** When this role alone was revoked, or `null`. */
+  readonly revokedAtMs: number | null
+}
+
+/** A device, as this gateway knows it. Times are in ms since the epoch. */
+export interface DeviceRecord {
+  readonly deviceId: DeviceId
+  readonly publicKey: PublicKey
+  /** At most 40 characters, without control or direction marks, or `null`. A label that the device chose: no proof of anything. */
+  readonly name: string | null
+  readonly trust: Trust
+  readonly roles: readonly DeviceRole[]
+  /** Client id and mode, platform and device family of the proof that registered it; `null` where unsigned or unknown. */
+  readonly clientId: string | null
+  readonly clientMode: string | null
+  readonly platform: string | null
+  readonly deviceFamily: string | null
+  /** Who let it in: `local` (rule 10), `store-writer` (registerLocal), `request` (a person). */
+  readonly registeredBy: 'local' | 'store-writer' | 'request'
+  readonly createdAtMs: number
+  /** Written behind, in batches; `null` before the first connection. */
+  readonly lastSeenAtMs: number | null
+  readonly revokedAtMs: number | null
+}
+
+/** An unanswered wish: an immutable snapshot but for the two times of its life. */
+export interface RequestRecord {
+  /** A UUID. */
+  readonly requestId: string
+  readonly deviceId: DeviceId
+  readonly publicKey: PublicKey
+  readonly role: Role
+  readonly scopes: readonly Scope[]
+  /** What the device lacked when the request was opened. */
+  readonly missing: readonly Scope[]
+  readonly reason: PairingReason
+  readonly name: string | null
+  readonly clientId: string
+  readonly platform: string | null
+  readonly originClass: 'none' | 'browser'
+  /** The canonical address it came from. */
+  readonly source: string
+  /** Hex SHA-256 over store id, request id, key, role, sorted scopes, name and origin class. */
+  readonly digest: string
+  readonly createdAtMs: number
+  readonly lastSeenAtMs: number
+  readonly expiresAtMs: number
+}
+
+/** Who changes something. A store-writer holds every scope; a device never gives what it does not hold. */
+export type Actor =
+  | { readonly kind: 'store-writer' }
+  | {
+      readonly kind: 'device'
+      readonly deviceId: DeviceId
+      readonly role: Role
+      readonly scopes: readonly Scope[]
+    }
+
+/** What the gate wrote at its last start; command lines and `registerLocal` obey it. */
+export interface GatewaySettings {
+  readonly roles: RoleDeclarations
+  /** `null`: local trust is off. */
+  readonly ceiling: readonly string[] | null
+}
+
+/** One generation of the gateway token: its commitment, never the secret. */
+export interface TokenGeneration {
+  readonly generationId: string
+  readonly createdAtMs: number
+  /** May it still register unknown devices? Closed when a device that it registered is revoked. */
+  readonly registers: boolean
+}
