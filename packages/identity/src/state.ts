@@ -1,1 +1,142 @@
-export {}
+import { join } from 'node:path'
+import { IdentityError } from './errors.ts'
+import { SECRET_MODE } from './internal/create-key.ts'
+import { type HeldLock, tryLock } from './internal/creation-lock.ts'
+import { prepareStateDirectory } from './internal/durable-files.ts'
+import { checkDirectory, readOwned } from './internal/private-file.ts'
+import { type PrivatePath, splitPrivatePath } from './internal/private-path.ts'
+import { clearLeftovers, entriesOf, publishDirectory } from './internal/publish-once.ts'
+import { replaceFile } from './internal/replace-file.ts'
+import { chooseLocation, type LocationOptions, type StateLocation } from './internal/state-location.ts'
+import { runAsync, type Steps } from './internal/steps.ts'
+import { readClock, readSurroundings } from './internal/surroundings.ts'
+
+export { type GatewayNote, readGatewayNote, writeGatewayNote } from './gateway-note.ts'
+export type { PrivatePath } from './internal/private-path.ts'
+export type { LocationOptions, StateLocation } from './internal/state-location.ts'
+
+/**
+ * Where an install keeps its state, by the options and this process's environment. Absolute paths; the state itself is
+ * neither made nor looked at.
+ *
+ * @throws {@link IdentityError} `STATE_LOCATION_INVALID`
+ */
+export function locateState(options: LocationOptions): StateLocation {
+  return chooseLocation(options, readSurroundings())
+}
+
+/**
+ * The bytes of a private file of the state directory, or `null` where there is none. Checked as a key file is: no links,
+ * this user's own, nobody else's to read or write.
+ *
+ * @throws {@link IdentityError} `KEY_FILE_EXPOSED`, `KEY_FILE_FOREIGN`, `KEY_FILE_LINKED`, `KEY_FILE_UNREADABLE`, and
+ * `KEY_FILE_DAMAGED` for what is no file, or longer than 64 KiB.
+ */
+export async function readPrivateFile(
+  location: StateLocation,
+  path: PrivatePath,
+): Promise<Uint8Array | null> {
+  const { folder, file } = splitPrivatePath(path)
+  return readOwned(location.directory, folder, file, SECRET_MODE, readSurroundings())
+}
+
+/**
+ * Publish a private file exactly once, as an install's key is: of any number of callers in any number of processes one
+ * gets `true`; the others get `false`, and then {@link readPrivateFile} gives what the one has written. The file is on
+ * disk, whole, when this resolves. The state directory is made where it is missing.
+ *
+ * @throws {@link IdentityError} `KEY_DIRECTORY_OCCUPIED`: the folder is there, with other things in it but not the file.
+ * @throws {@link IdentityError} `STATE_NOT_WRITABLE`, and what {@link readPrivateFile} throws.
+ */
+export async function publishOnce(
+  location: StateLocation,
+  path: PrivatePath,
+  bytes: Uint8Array,
+): Promise<boolean> {
+  const { folder, file } = splitPrivatePath(path)
+  const owner = readSurroundings()
+  const stateDirectory = prepareStateDirectory(location.directory, owner)
+  const place = { stateDirectory, folder, file, owner }
+  for (let attempt = 1; ; attempt++) {
+    if (readOwned(location.directory, folder, file, SECRET_MODE, owner) !== null) return false
+    clearLeftovers(place)
+    if (await runAsync(publishDirectory(place, bytes))) return true
+    const entries = entriesOf(join(stateDirectory, folder))
+    if (entries.includes(file)) return false
+    if (entries.length > 0 || attempt === MOST_ATTEMPTS) {
+      const occupied = join(location.directory, folder)
+      const fix = `Look at what lies there, and set it aside: mv '${occupied}' '${occupied}.aside'`
+      throw new IdentityError('KEY_DIRECTORY_OCCUPIED', { path: occupied, entries, fix })
+    }
+  }
+}
+
+const MOST_ATTEMPTS = 20
+
+/**
+ * Put new bytes in the place of a private file that was published before. A reader sees the old ones or the new ones; the
+ * new ones are on disk when this resolves. Where Windows refuses because somebody has the file open, it tries for 2 s.
+ *
+ * @returns whether there was a file to replace; where there was none, nothing is written: {@link publishOnce} does that
+ * @throws {@link IdentityError} `STATE_NOT_WRITABLE`, and what {@link readPrivateFile} throws.
+ */
+export async function replacePrivateFile(
+  location: StateLocation,
+  path: PrivatePath,
+  bytes: Uint8Array,
+): Promise<boolean> {
+  const { folder, file } = splitPrivatePath(path)
+  const owner = readSurroundings()
+  if (readOwned(location.directory, folder, file, SECRET_MODE, owner) === null) return false
+  const directory = join(prepareStateDirectory(location.directory, owner), folder)
+  if (!checkDirectory(directory, owner)) return false
+  await runAsync(replaceFile(directory, file, bytes, owner))
+  return true
+}
+
+/** How long to wait for an install's lock. */
+export interface InstallLockOptions {
+  /** In ms; afterwards the action runs without the lock. @defaultValue 3000 */
+  readonly timeoutMs?: number | undefined
+  /** Ends the waiting; the call rejects with the signal's reason. @defaultValue none */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What an action under the install's lock can ask. */
+export interface InstallLock {
+  /** Whether this process holds the lock now: false where it waited too long, or slept until somebody took it over. */
+  readonly held: boolean
+}
+
+/**
+ * Do something while holding the lock of this install. The lock spares work, so that a hundred processes do not all do the
+ * same thing at once; it cannot be relied on for more: its holder may sleep, and after `timeoutMs` the action runs
+ * without it. A lock that was lost or cannot be given back fails nothing.
+ *
+ * @throws {@link IdentityError} `STATE_NOT_WRITABLE` where the state directory is missing and cannot be made; and whatever
+ * the action throws.
+ */
+export async function withInstallLock<Result>(
+  location: StateLocation,
+  action: (lock: InstallLock) => Promise<Result>,
+  options: InstallLockOptions = {},
+): Promise<Result> {
+  const directory = prepareStateDirectory(location.directory, readSurroundings())
+  const lock = await runAsync(waitForLock(directory, options.timeoutMs ?? 3_000), options.signal)
+  try {
+    return await action(lock ?? { held: false })
+  } finally {
+    lock?.release()
+  }
+}
+
+function* waitForLock(directory: string, timeoutMs: number): Steps<HeldLock | null> {
+  const deadlineMs = readClock() + timeoutMs
+  for (;;) {
+    const lock = tryLock(directory)
+    if (lock === 'unavailable') return null
+    if (lock !== 'busy') return lock
+    if (readClock() >= deadlineMs) return null
+    yield 10 + Math.random() * 40
+  }
+}

@@ -1,0 +1,55 @@
+import * as fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { errnoOf } from './errno.ts'
+
+/** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
+export interface HeldLock {
+  /** False once somebody else took the lock over, after this process slept. */
+  readonly held: boolean
+  /** Give it back. Never throws: what cannot be removed goes stale. */
+  release(): void
+}
+
+/** Shorter than the default lock timeout, so that a dead holder's lock is taken over rather than waited out. */
+const STALE_MS = 2_500
+const UPDATE_MS = 1_000
+
+type Lockfile = typeof import('proper-lockfile')
+
+/** Try once: the lock, `busy` where somebody holds it, `unavailable` where there can be none (a read-only place). */
+export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailable' {
+  const lockfile = createRequire(import.meta.url)('proper-lockfile') as Lockfile
+  let held = true
+  try {
+    const release = lockfile.lockSync(stateDirectory, {
+      lockfilePath: join(stateDirectory, 'install.lock'),
+      realpath: false,
+      stale: STALE_MS,
+      update: UPDATE_MS,
+      fs: privateFs,
+      // The default throws out of a timer, which would end the host's process.
+      onCompromised: () => {
+        held = false
+      },
+    })
+    return {
+      get held() {
+        return held
+      },
+      release: () => {
+        held = false
+        try {
+          release()
+        } catch {
+          return // Lost meanwhile, or held open by somebody: it goes stale.
+        }
+      },
+    }
+  } catch (error) {
+    return errnoOf(error) === 'ELOCKED' ? 'busy' : 'unavailable'
+  }
+}
+
+/** The lock is a directory: 0700 like every directory of ours, whatever the umask. */
+const privateFs = { ...fs, mkdirSync: (path: string) => fs.mkdirSync(path, 0o700) }

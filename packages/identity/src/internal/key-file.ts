@@ -1,0 +1,77 @@
+import { type DeviceId, deviceIdOf } from '../device-id.ts'
+import { IdentityError, type KeyFileDamage } from '../errors.ts'
+import { formatPublicKey, type PublicKey, publicKeyFromBytes } from '../public-key.ts'
+import { importSeed } from './import-seed.ts'
+import type { Signer } from './signer.ts'
+
+/** A key as it lies on disk, checked against itself. */
+export interface StoredKey {
+  readonly deviceId: DeviceId
+  readonly publicKey: PublicKey
+  readonly createdAtMs: number
+  readonly signer: Signer
+}
+
+/** The bytes of a key file. The seed is part of them: zero them when they are written. */
+export function formatKeyFile(seed: Uint8Array, publicKey: PublicKey, createdAtMs: number): Buffer {
+  const fields = {
+    format: 'holdfast-key',
+    version: 1,
+    deviceId: deviceIdOf(publicKey),
+    publicKey: formatPublicKey(publicKey),
+    secretKey: Buffer.from(seed).toString('base64url'),
+    createdAtMs,
+  }
+  return Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
+}
+
+/**
+ * The key in these bytes. Public key and device id are computed anew and must be what the file says.
+ * The bytes are zeroed. No error quotes them: the parser's own message would.
+ */
+export function parseKeyFile(bytes: Buffer, path: string): StoredKey {
+  const fail = (reason: KeyFileDamage): IdentityError<'KEY_FILE_DAMAGED'> =>
+    new IdentityError('KEY_FILE_DAMAGED', {
+      path,
+      reason,
+      fix: `Restore it from a backup, or set it aside: '${path}'`,
+    })
+  if (bytes.length === 0) throw fail('empty')
+  const text = bytes.toString('utf8')
+  bytes.fill(0)
+  const fields = parseObject(text.startsWith('\uFEFF') ? text.slice(1) : text)
+  if (fields === null) throw fail('not-json')
+  if (fields['format'] !== 'holdfast-key') throw fail('not-a-holdfast-key')
+  if (fields['version'] !== 1) throw fail('version-unknown')
+  const seed = seedFrom(fields['secretKey'])
+  const createdAtMs = fields['createdAtMs']
+  if (seed === null || !isTime(createdAtMs)) throw fail('not-a-holdfast-key')
+  const signer = importSeed(seed)
+  const publicKey = publicKeyFromBytes(signer.publicKey)
+  if (publicKey === null || fields['publicKey'] !== formatPublicKey(publicKey)) throw fail('key-mismatch')
+  const deviceId = deviceIdOf(publicKey)
+  if (fields['deviceId'] !== deviceId) throw fail('key-mismatch')
+  return { deviceId, publicKey, createdAtMs, signer }
+}
+
+/** A 32-byte seed out of its 43 characters of unpadded base64url, or `null`. */
+export function seedFrom(text: unknown): Buffer | null {
+  if (typeof text !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(text)) return null
+  const seed = Buffer.from(text, 'base64url')
+  return seed.toString('base64url') === text ? seed : null
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null
+  } catch {
+    return null
+  }
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}

@@ -1,0 +1,50 @@
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import type { Signer } from './signer.ts'
+
+/** PKCS#8 and SPKI headers of an Ed25519 key (RFC 8410 §7 and §4); the 32 raw bytes follow. */
+export const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex')
+const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** A signer over `node:crypto`, or `null` where this runtime has no native Ed25519. The seed is not kept. */
+export function nativeSigner(seed: Uint8Array): Signer | null {
+  const der = Buffer.concat([PKCS8_HEADER, seed])
+  try {
+    return new NativeSigner(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }))
+  } catch (error) {
+    // 32 bytes behind a constant header cannot be malformed: what fails here is a runtime without Ed25519.
+    if (seed.length === 32) return null
+    throw error
+  } finally {
+    der.fill(0)
+  }
+}
+
+/** A raw public key as the runtime's key, or `null` where this runtime has no native Ed25519. */
+export function nativePublicKey(raw: Uint8Array): KeyObject | null {
+  try {
+    return createPublicKey({ key: Buffer.concat([SPKI_HEADER, raw]), format: 'der', type: 'spki' })
+  } catch (error) {
+    if (raw.length === 32) return null
+    throw error
+  }
+}
+
+/** The runtime's verdict: exact, unbatched, byte for byte. The caller has done the byte checks. */
+export function nativeVerify(key: KeyObject, message: Uint8Array, signature: Uint8Array): boolean {
+  return verify(null, message, key, signature)
+}
+
+class NativeSigner implements Signer {
+  readonly implementation = 'native'
+  readonly publicKey: Uint8Array
+  readonly #key: KeyObject
+
+  constructor(key: KeyObject) {
+    this.#key = key
+    this.publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_HEADER.length)
+  }
+
+  sign(message: Uint8Array): Uint8Array {
+    return new Uint8Array(sign(null, message, this.#key))
+  }
+}
