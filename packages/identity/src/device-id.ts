@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { PublicKey } from './public-key.ts'
 
 declare const deviceIdBrand: unique symbol
@@ -8,7 +8,7 @@ export type DeviceId = string & { readonly [deviceIdBrand]: true }
 
 /** The id of the device that holds this key. An id cannot be chosen: it is the hash of the key. */
 export function deviceIdOf(key: PublicKey): DeviceId {
-  return createHash('sha256').update(key.toBytes()).digest('hex') as DeviceId
+  return hash('sha256', key.toBytes(), 'hex') as DeviceId
 }
 
 /** A device id out of outside text, or `null` where it is not exactly 64 lower-case hex digits. */

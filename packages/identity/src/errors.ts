@@ -3,7 +3,18 @@ import type { DeviceId } from './device-id.ts'
 /** Everything the identity package can fail at, and the facts it hands over when it does. No fact is secret. */
 export interface IdentityFailures {
   /** The file is there but is not one we wrote. It was left as it is, and no other key was made. */
-  KEY_FILE_DAMAGED: { readonly path: string; readonly reason: KeyFileDamage; readonly fix: string }
+  KEY_FILE_DAMAGED: {
+    readonly path: string
+    readonly reason:
+      | 'not-a-file'
+      | 'empty'
+      | 'too-large'
+      | 'not-json'
+      | 'not-a-holdfast-key'
+      | 'version-unknown'
+      | 'key-mismatch'
+    readonly fix: string
+  }
   /** Somebody other than this user may read or replace the file, or the directory that holds it. */
   KEY_FILE_EXPOSED: { readonly path: string; readonly mode: number; readonly fix: string }
   /** The file, its directory, or a link on the way to it belongs to another user. */
@@ -55,16 +66,6 @@ export interface IdentityFailures {
   /** A fresh key could not sign and verify one message. It was thrown away before anything was written. */
   KEY_SELF_TEST_FAILED: { readonly implementation: 'native' | 'portable'; readonly fix: string }
 }
-
-/** What is wrong with a key file that could be read. */
-export type KeyFileDamage =
-  | 'not-a-file'
-  | 'empty'
-  | 'too-large'
-  | 'not-json'
-  | 'not-a-holdfast-key'
-  | 'version-unknown'
-  | 'key-mismatch'
 
 /** The closed set of codes of {@link IdentityError}. */
 export type IdentityErrorCode = keyof IdentityFailures

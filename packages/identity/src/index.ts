@@ -5,9 +5,8 @@ export {
   type IdentityErrorCode,
   type IdentityFailures,
   isIdentityError,
-  type KeyFileDamage,
 } from './errors.ts'
-export type { LocationOptions, StateLocation } from './internal/state-location.ts'
+export type { StateLocation } from './internal/state-location.ts'
 export { findIdentity, type IdentityOptions, openIdentity, openIdentitySync } from './open-identity.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { verifySignature } from './signature.ts'

@@ -1,7 +1,7 @@
 import { type DeviceIdentity, identityOver } from './device-identity.ts'
 import { IdentityError } from './errors.ts'
 import { createKey, type KeyPlace, readKey } from './internal/create-key.ts'
-import { tryLock } from './internal/creation-lock.ts'
+import { DEFAULT_LOCK_TIMEOUT_MS, tryLock } from './internal/creation-lock.ts'
 import type { StoredKey } from './internal/key-file.ts'
 import { publishDirectory } from './internal/publish-once.ts'
 import { chooseLocation, type LocationOptions, type StateLocation } from './internal/state-location.ts'
@@ -20,8 +20,6 @@ export interface IdentityOptions extends LocationOptions {
   /** Ends the waiting of a first start; the call rejects with the signal's reason. @defaultValue none */
   readonly signal?: AbortSignal | undefined
 }
-
-const DEFAULT_LOCK_TIMEOUT_MS = 3_000
 
 /**
  * Open this install's identity, creating it the first time.

@@ -1,15 +1,14 @@
 import { join } from 'node:path'
-import { IdentityError } from './errors.ts'
 import { SECRET_MODE } from './internal/create-key.ts'
-import { type HeldLock, tryLock } from './internal/creation-lock.ts'
+import { DEFAULT_LOCK_TIMEOUT_MS, waitForLock } from './internal/creation-lock.ts'
 import { prepareStateDirectory } from './internal/durable-files.ts'
 import { checkDirectory, readOwned } from './internal/private-file.ts'
 import { type PrivatePath, splitPrivatePath } from './internal/private-path.ts'
-import { clearLeftovers, entriesOf, publishDirectory } from './internal/publish-once.ts'
+import { clearLeftovers, MOST_ATTEMPTS, occupiedBy, publishDirectory } from './internal/publish-once.ts'
 import { replaceFile } from './internal/replace-file.ts'
 import { chooseLocation, type LocationOptions, type StateLocation } from './internal/state-location.ts'
-import { runAsync, type Steps } from './internal/steps.ts'
-import { readClock, readSurroundings } from './internal/surroundings.ts'
+import { runAsync } from './internal/steps.ts'
+import { readSurroundings } from './internal/surroundings.ts'
 
 export { type GatewayNote, readGatewayNote, writeGatewayNote } from './gateway-note.ts'
 export type { PrivatePath } from './internal/private-path.ts'
@@ -61,17 +60,10 @@ export async function publishOnce(
     if (readOwned(location.directory, folder, file, SECRET_MODE, owner) !== null) return false
     clearLeftovers(place)
     if (await runAsync(publishDirectory(place, bytes))) return true
-    const entries = entriesOf(join(stateDirectory, folder))
-    if (entries.includes(file)) return false
-    if (entries.length > 0 || attempt === MOST_ATTEMPTS) {
-      const occupied = join(location.directory, folder)
-      const fix = `Look at what lies there, and set it aside: mv '${occupied}' '${occupied}.aside'`
-      throw new IdentityError('KEY_DIRECTORY_OCCUPIED', { path: occupied, entries, fix })
-    }
+    const occupied = occupiedBy(join(location.directory, folder), file, attempt === MOST_ATTEMPTS)
+    if (occupied !== null) throw occupied
   }
 }
-
-const MOST_ATTEMPTS = 20
 
 /**
  * Put new bytes in the place of a private file that was published before. A reader sees the old ones or the new ones; the
@@ -96,7 +88,7 @@ export async function replacePrivateFile(
 
 /** How long to wait for an install's lock. */
 export interface InstallLockOptions {
-  /** In ms; afterwards the action runs without the lock. @defaultValue 3000 */
+  /** In ms; afterwards the action runs without the lock. 0 takes none. @defaultValue 3000 */
   readonly timeoutMs?: number | undefined
   /** Ends the waiting; the call rejects with the signal's reason. @defaultValue none */
   readonly signal?: AbortSignal | undefined
@@ -122,21 +114,13 @@ export async function withInstallLock<Result>(
   options: InstallLockOptions = {},
 ): Promise<Result> {
   const directory = prepareStateDirectory(location.directory, readSurroundings())
-  const lock = await runAsync(waitForLock(directory, options.timeoutMs ?? 3_000), options.signal)
+  const lock = await runAsync(
+    waitForLock(directory, options.timeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS, () => false),
+    options.signal,
+  )
   try {
     return await action(lock ?? { held: false })
   } finally {
     lock?.release()
-  }
-}
-
-function* waitForLock(directory: string, timeoutMs: number): Steps<HeldLock | null> {
-  const deadlineMs = readClock() + timeoutMs
-  for (;;) {
-    const lock = tryLock(directory)
-    if (lock === 'unavailable') return null
-    if (lock !== 'busy') return lock
-    if (readClock() >= deadlineMs) return null
-    yield 10 + Math.random() * 40
   }
 }

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { IdentityError } from '../errors.ts'
 import { publicKeyFromBytes } from '../public-key.ts'
 import { verifySignature } from '../signature.ts'
-import type { HeldLock } from './creation-lock.ts'
+import { type tryLock, waitForLock } from './creation-lock.ts'
 import { prepareStateDirectory, syncDirectory } from './durable-files.ts'
 import { importSeed } from './import-seed.ts'
 import { formatKeyFile, parseKeyFile, type StoredKey } from './key-file.ts'
 import { type Owner, readOwned } from './private-file.ts'
-import { clearLeftovers, entriesOf, type PublishedPlace } from './publish-once.ts'
+import { clearLeftovers, MOST_ATTEMPTS, occupiedBy, type PublishedPlace } from './publish-once.ts'
 import type { Steps } from './steps.ts'
 import { readClock } from './surroundings.ts'
 
@@ -22,12 +22,11 @@ export interface KeyPlace {
 /** What creating leans on. Only `publish` has to be right; the lock spares work. */
 export interface CreationTools {
   readonly publish: (place: PublishedPlace, bytes: Uint8Array) => Steps<boolean>
-  readonly tryLock: (stateDirectory: string) => HeldLock | 'busy' | 'unavailable'
+  readonly tryLock: typeof tryLock
 }
 
 /** Files of ours that hold a secret may be neither read nor written by anybody else. */
 export const SECRET_MODE = 0o077
-const MOST_ATTEMPTS = 20
 
 /** The key that lies at this place, or `null` where there is none. */
 export function readKey(place: KeyPlace): StoredKey | null {
@@ -42,7 +41,7 @@ export function* createKey(
   tools: CreationTools,
 ): Steps<{ readonly key: StoredKey; readonly created: boolean }> {
   const stateDirectory = prepareStateDirectory(place.directory, place.owner)
-  const lock = yield* waitForLock(place, stateDirectory, lockTimeoutMs, tools)
+  const lock = yield* waitForLock(stateDirectory, lockTimeoutMs, () => readKey(place) !== null, tools.tryLock)
   try {
     const published = { stateDirectory, folder: place.name, file: 'key.json', owner: place.owner }
     for (let attempt = 1; ; attempt++) {
@@ -58,31 +57,13 @@ export function* createKey(
       const key = readKey(place)
       if (key !== null) return { key, created: won && key.deviceId === made.deviceId }
       // Taken, and yet no key: something else lies there, or a reset came between.
-      const entries = entriesOf(join(stateDirectory, place.name))
-      if (entries.length > 0 || attempt === MOST_ATTEMPTS) throw occupied(place, entries)
+      const occupied = occupiedBy(join(place.directory, place.name), 'key.json', attempt === MOST_ATTEMPTS)
+      if (occupied !== null) throw occupied
       yield 5
     }
   } finally {
     lock?.release()
   }
-}
-
-/** The lock, or `null` where the key appeared, the time is up, or there can be no lock. None of these is a failure. */
-function* waitForLock(
-  place: KeyPlace,
-  stateDirectory: string,
-  lockTimeoutMs: number,
-  tools: CreationTools,
-): Steps<HeldLock | null> {
-  const deadlineMs = readClock() + lockTimeoutMs
-  while (readClock() < deadlineMs) {
-    const lock = tools.tryLock(stateDirectory)
-    if (lock === 'unavailable') return null
-    if (lock !== 'busy') return lock
-    if (readKey(place) !== null) return null
-    yield 5 + Math.random() * 20
-  }
-  return null
 }
 
 function* publishAndForget(place: PublishedPlace, bytes: Buffer, tools: CreationTools): Steps<boolean> {
@@ -113,12 +94,6 @@ function makeKey(): { readonly bytes: Buffer; readonly deviceId: string } {
 
 /** Begins like every byte string we sign: a zero byte and the domain. */
 const SELF_TEST = Buffer.from('\0holdfast/identity self-test\0')
-
-function occupied(place: KeyPlace, entries: readonly string[]): IdentityError<'KEY_DIRECTORY_OCCUPIED'> {
-  const path = join(place.directory, place.name)
-  const fix = `Look at what lies there, and set it aside: mv '${path}' '${path}.aside'`
-  return new IdentityError('KEY_DIRECTORY_OCCUPIED', { path, entries, fix })
-}
 
 function keyPathOf(place: KeyPlace): string {
   return join(place.directory, place.name, 'key.json')

@@ -2,6 +2,8 @@ import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { errnoOf } from './errno.ts'
+import type { Steps } from './steps.ts'
+import { readClock } from './surroundings.ts'
 
 /** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
 export interface HeldLock {
@@ -15,13 +17,16 @@ export interface HeldLock {
 const STALE_MS = 2_500
 const UPDATE_MS = 1_000
 
+/** How long callers wait for it unless they say otherwise. */
+export const DEFAULT_LOCK_TIMEOUT_MS = 3_000
+
 type Lockfile = typeof import('proper-lockfile')
 
 /** Try once: the lock, `busy` where somebody holds it, `unavailable` where there can be none (a read-only place). */
 export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailable' {
-  const lockfile = createRequire(import.meta.url)('proper-lockfile') as Lockfile
   let held = true
   try {
+    const lockfile = createRequire(import.meta.url)('proper-lockfile') as Lockfile
     const release = lockfile.lockSync(stateDirectory, {
       lockfilePath: join(stateDirectory, 'install.lock'),
       realpath: false,
@@ -49,6 +54,27 @@ export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailabl
   } catch (error) {
     return errnoOf(error) === 'ELOCKED' ? 'busy' : 'unavailable'
   }
+}
+
+/**
+ * The lock, or `null` where there can be none, the time is up, or `isDone` says that nobody needs it any more. None of
+ * these is a failure. No time is no attempt.
+ */
+export function* waitForLock(
+  stateDirectory: string,
+  timeoutMs: number,
+  isDone: () => boolean,
+  attempt: typeof tryLock = tryLock,
+): Steps<HeldLock | null> {
+  const deadlineMs = readClock() + timeoutMs
+  while (readClock() < deadlineMs) {
+    const lock = attempt(stateDirectory)
+    if (lock === 'unavailable') return null
+    if (lock !== 'busy') return lock
+    if (isDone()) return null
+    yield 5 + Math.random() * 20
+  }
+  return null
 }
 
 /** The lock is a directory: 0700 like every directory of ours, whatever the umask. */

@@ -1,5 +1,5 @@
 import { type DeviceId, deviceIdOf } from '../device-id.ts'
-import { IdentityError, type KeyFileDamage } from '../errors.ts'
+import { IdentityError, type IdentityFailures } from '../errors.ts'
 import { formatPublicKey, type PublicKey, publicKeyFromBytes } from '../public-key.ts'
 import { importSeed } from './import-seed.ts'
 import type { Signer } from './signer.ts'
@@ -30,7 +30,7 @@ export function formatKeyFile(seed: Uint8Array, publicKey: PublicKey, createdAtM
  * The bytes are zeroed. No error quotes them: the parser's own message would.
  */
 export function parseKeyFile(bytes: Buffer, path: string): StoredKey {
-  const fail = (reason: KeyFileDamage): IdentityError<'KEY_FILE_DAMAGED'> =>
+  const fail = (reason: IdentityFailures['KEY_FILE_DAMAGED']['reason']): IdentityError<'KEY_FILE_DAMAGED'> =>
     new IdentityError('KEY_FILE_DAMAGED', {
       path,
       reason,
@@ -44,11 +44,11 @@ export function parseKeyFile(bytes: Buffer, path: string): StoredKey {
   if (fields['format'] !== 'holdfast-key') throw fail('not-a-holdfast-key')
   if (fields['version'] !== 1) throw fail('version-unknown')
   const seed = seedFrom(fields['secretKey'])
-  const createdAtMs = fields['createdAtMs']
-  if (seed === null || !isTime(createdAtMs)) throw fail('not-a-holdfast-key')
-  const signer = importSeed(seed)
+  const { createdAtMs, publicKey: stated } = fields
+  if (seed === null || typeof stated !== 'string' || !isTime(createdAtMs)) throw fail('not-a-holdfast-key')
+  const signer = importSeed(seed, stated)
   const publicKey = publicKeyFromBytes(signer.publicKey)
-  if (publicKey === null || fields['publicKey'] !== formatPublicKey(publicKey)) throw fail('key-mismatch')
+  if (publicKey === null || stated !== formatPublicKey(publicKey)) throw fail('key-mismatch')
   const deviceId = deviceIdOf(publicKey)
   if (fields['deviceId'] !== deviceId) throw fail('key-mismatch')
   return { deviceId, publicKey, createdAtMs, signer }

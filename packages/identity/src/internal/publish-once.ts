@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { IdentityError } from '../errors.ts'
 import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
 import type { Owner } from './private-file.ts'
@@ -19,7 +20,8 @@ export interface PublishedPlace {
 
 const WINDOWS_BUDGET_MS = 2_000
 const LEFTOVER_AGE_MS = 60_000
-const MOST_ATTEMPTS = 20
+/** More often than that, nobody loses a race: something else is wrong. */
+export const MOST_ATTEMPTS = 20
 
 /**
  * Publish these bytes, once. Returns whether they were published by this call; if not, the place is taken, and what is
@@ -58,7 +60,7 @@ export function* publishDirectory(place: PublishedPlace, bytes: Uint8Array): Ste
  */
 export function clearLeftovers(place: PublishedPlace): void {
   const leftover = new RegExp(`^\\.${place.folder}\\.[0-9a-f]{16}(\\.left)?$`)
-  for (const name of readdirSync(place.stateDirectory)) {
+  for (const name of namesIn(place.stateDirectory)) {
     const path = join(place.stateDirectory, name)
     if (!leftover.test(name) || !isAged(path)) continue
     const claimed = name.endsWith('.left') ? path : `${path}.left`
@@ -121,12 +123,22 @@ function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** What a caught publication left in the way, for the error that says so. */
-export function entriesOf(directory: string): readonly string[] {
+/** The error for a place that is taken by something that is not what belongs there; `null` while it may be free again. */
+export function occupiedBy(
+  directory: string,
+  file: string,
+  lastAttempt: boolean,
+): IdentityError<'KEY_DIRECTORY_OCCUPIED'> | null {
+  const entries = namesIn(directory)
+  if (entries.includes(file) || (entries.length === 0 && !lastAttempt)) return null
+  const fix = `Look at what lies there, and set it aside: mv '${directory}' '${directory}.aside'`
+  return new IdentityError('KEY_DIRECTORY_OCCUPIED', { path: directory, entries, fix })
+}
+
+function namesIn(directory: string): readonly string[] {
   try {
     return readdirSync(directory).sort()
-  } catch (error) {
-    if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENOENT') return []
-    throw error
+  } catch {
+    return [] // Gone, not a directory, or not ours to list.
   }
 }

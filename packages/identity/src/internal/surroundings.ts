@@ -9,7 +9,7 @@ export interface Surroundings {
   readonly uid: number | null
   /** The home directory that the user database names, or null where it knows no such user. */
   userDatabaseHome(): string | null
-  /** The owner of what is at this path (links followed), or null where nothing is there. */
+  /** The owner of what is at this path (links followed), or null where nothing can be seen there. */
   ownerOf(path: string): number | null
 }
 
@@ -20,7 +20,15 @@ export function readSurroundings(): Surroundings {
     environment: process.env,
     uid: process.geteuid?.() ?? null,
     userDatabaseHome,
-    ownerOf: path => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
+    ownerOf,
+  }
+}
+
+function ownerOf(path: string): number | null {
+  try {
+    return statSync(path).uid
+  } catch {
+    return null // Not there, or not ours to look at: in no case ours.
   }
 }
 
