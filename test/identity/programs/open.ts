@@ -1,0 +1,14 @@
+// Opens an identity when the barrier falls, and prints what it got as one line of JSON.
+import { isIdentityError, openIdentity, openIdentitySync } from '@holdfast/identity'
+import { waitAtBarrier } from '../../support/at-barrier.ts'
+
+const { sync = false, ...options } = JSON.parse(process.argv[2] ?? '{}')
+waitAtBarrier()
+try {
+  const identity = sync ? openIdentitySync(options) : await openIdentity(options)
+  const { id, created, location } = identity
+  console.log(JSON.stringify({ id, created, directory: location?.directory }))
+} catch (error) {
+  if (!isIdentityError(error)) throw error
+  console.log(JSON.stringify({ code: error.code, detail: error.detail }))
+}

@@ -1,0 +1,13 @@
+import { existsSync } from 'node:fs'
+
+/**
+ * For programs started by `startTogether`: say that this process is ready, and block until all are released at once.
+ * Everything that should not be part of the race (imports, above all) belongs before it. Without a barrier it returns.
+ */
+export function waitAtBarrier(): void {
+  const barrier = process.env['HOLDFAST_TEST_BARRIER']
+  if (barrier === undefined) return
+  process.stdout.write('ready\n')
+  const never = new Int32Array(new SharedArrayBuffer(4))
+  while (!existsSync(barrier)) Atomics.wait(never, 0, 0, 4)
+}

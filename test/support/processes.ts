@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** How to start a program of the tests: a TypeScript file, run from the sources by this same Node. */
+export interface ProgramOptions {
+  readonly args?: readonly string[]
+  /** Set over this process's environment; `undefined` removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Flags for Node itself, such as `--import`. */
+  readonly nodeFlags?: readonly string[]
+  readonly cwd?: string
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** How a program ended. */
+export interface Outcome {
+  /** Its last line of output, parsed as JSON; undefined where that is none. */
+  readonly answer: unknown
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A program that was started and may still run. */
+export interface Program {
+  readonly process: ChildProcess
+  /** Resolves once the program has printed this line; rejects if it ends before. */
+  printed(line: string): Promise<void>
+  readonly outcome: Promise<Outcome>
+  kill(signal?: NodeJS.Signals): void
+}
+
+// Shared by all programs of a test run, so that hundreds of them do not each compile the same sources.
+const compileCache = mkdtempSync(join(tmpdir(), 'holdfast-compiled-'))
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+  rmSync(compileCache, { recursive: true, force: true })
+})
+
+/** Start one program. Its input is empty; it is killed with this process, if it still runs then. */
+export function startProgram(file: URL, options: ProgramOptions = {}): Program {
+  const flags = ['--conditions=source', '--no-warnings', ...(options.nodeFlags ?? [])]
+  const child = spawn(process.execPath, [...flags, fileURLToPath(file), ...(options.args ?? [])], {
+    cwd: options.cwd,
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
+    ...(options.gid === undefined ? {} : { gid: options.gid }),
+  })
+  running.add(child)
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const outcome = new Promise<Outcome>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (exitCode, signal) => {
+      running.delete(child)
+      resolve({ answer: lastJson(stdout), exitCode, signal, stdout, stderr })
+    })
+  })
+  const printed = (line: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (stdout.split('\n').includes(line)) resolve()
+      }
+      child.stdout.on('data', look)
+      child.once('close', () => reject(new Error(`ended before it printed ${line}: ${stderr}`)))
+      look()
+    })
+  return { process: child, printed, outcome, kill: signal => void child.kill(signal ?? 'SIGKILL') }
+}
+
+/** Run one program to its end. */
+export function runProgram(file: URL, options: ProgramOptions = {}): Promise<Outcome> {
+  return startProgram(file, options).outcome
+}
+
+/**
+ * Start many programs, wait until each waits at its barrier (`waitAtBarrier`), release them all by creating one file, and
+ * collect how they ended.
+ *
+ * @param optionsOf the options of the program with this index, counted from 0
+ */
+export async function startTogether(
+  file: URL,
+  count: number,
+  optionsOf: (index: number) => ProgramOptions = () => ({}),
+): Promise<readonly Outcome[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-barrier-'))
+  const barrier = join(folder, 'released')
+  const programs = Array.from({ length: count }, (_, index) => {
+    const options = optionsOf(index)
+    return startProgram(file, { ...options, env: { ...options.env, HOLDFAST_TEST_BARRIER: barrier } })
+  })
+  try {
+    await Promise.all(programs.map(program => program.printed('ready')))
+    writeFileSync(barrier, '')
+    return await Promise.all(programs.map(program => program.outcome))
+  } finally {
+    for (const program of programs) program.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Rounds of a race: few while working, many in the long lane. */
+export const raceRounds = process.env['HOLDFAST_LONG'] === undefined ? 3 : 20
+
+function lastJson(stdout: string): unknown {
+  const line = stdout.trimEnd().split('\n').at(-1) ?? ''
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
