@@ -1,15 +1,19 @@
 import type { CredentialFact } from './credential.ts'
-import { isVerifiedProof, type ProofVerdict, type VerifiedProof } from './proof.ts'
+import { isVerifiedProof, type ProofVerdict } from './proof.ts'
 import type { PairingReason, Refusal, RequestCap } from './refusals.ts'
 import { meetScopes, missingScopes, type Role, type RoleTable, type Scope, type Wish } from './scopes.ts'
 import type { ConnectionOrigin } from './upgrade-rules.ts'
 
-/** The rules, in the order in which they are asked. `10a` and `11` are kept for join codes and delegations. */
+/**
+ * The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 7a, 10a and 11 are kept for
+ * stronger proofs, join codes and delegations.
+ */
 export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9' | '10' | '12' | '13'
 
+/** How a device came to be known: registered itself under a gateway token, by a person's yes; or a tombstone. */
 export type Trust = 'trusted-local' | 'approved' | 'revoked'
 
-/** What the store knows of a device, as far as the wished role is concerned. */
+/** What the store knows of the device whose key was proven, as far as the wished role is concerned. */
 export interface DeviceFacts {
   readonly trust: Trust
   /** A person removed this role from the device. */
@@ -23,9 +27,15 @@ export interface DeviceFacts {
 /** What the gateway's author configured. */
 export interface AdmissionPolicy {
   readonly roles: RoleTable
-  /** What a trusted-local device may have without a person, or `null`: local trust is off. */
+  /**
+   * What a trusted-local device may have without a person, or `null`: local trust is off. A role of which it names no
+   * scope is out of its reach.
+   */
   readonly ceiling: readonly Scope[] | null
-  /** Fixed scopes of peers without a device over direct loopback, or `null`: there are none such. */
+  /**
+   * Fixed scopes of peers without a device over direct loopback, or `null`: there are none such. A role of which it names
+   * no scope has none such either.
+   */
   readonly deviceless: readonly Scope[] | null
 }
 
@@ -46,10 +56,10 @@ export interface AdmissionFacts {
 }
 
 type Outcome =
-  /** `registers`: the device is unknown and must be registered first, as `trusted-local`. */
+  /** `scopes`: what the connection holds. `registers`: the device is unknown and is registered first, as `trusted-local`. */
   | { readonly outcome: 'admitted'; readonly scopes: readonly Scope[]; readonly registers: boolean }
   | { readonly outcome: 'refused'; readonly refusal: Refusal }
-  /** A person has to be asked for `missing`. */
+  /** A person has to be asked for `missing` (where it is empty, for the bare role). */
   | { readonly outcome: 'ask'; readonly missing: readonly Scope[]; readonly reason: PairingReason }
 
 /** What was decided, by which rule, on which facts. */
@@ -58,6 +68,7 @@ export type Decision = Outcome & { readonly rule: RuleId; readonly facts: Admiss
 /** A rule: `null` where it has nothing to say. What the rules before it let pass may be relied on. */
 export interface AdmissionRule {
   readonly id: RuleId
+  /** The question, so put that "no" means: go on to the next rule. */
   readonly asks: string
   readonly decide: (facts: AdmissionFacts) => Outcome | null
 }
@@ -66,54 +77,57 @@ const refuse = (refusal: Refusal): Outcome => ({ outcome: 'refused', refusal })
 
 const frameRule: AdmissionRule = {
   id: '2',
-  asks: 'is the frame well formed, and its role and scopes known?',
+  asks: 'is the frame malformed, or its role or a scope unknown?',
   decide: ({ frame }) => (frame.ok ? null : refuse(frame.refusal)),
 }
+
+const WRONG_CREDENTIAL = {
+  'gateway-token': 'token-mismatch',
+  'device-token': 'device-token-mismatch',
+  'join-code': 'join-code-invalid',
+} as const
 
 const credentialRule: AdmissionRule = {
   id: '3',
   asks: 'is a credential present and wrong?',
-  decide: ({ credential }) => {
-    if (credential.kind !== 'wrong') return null
-    const codes = {
-      'gateway-token': 'token-mismatch',
-      'device-token': 'device-token-mismatch',
-      'join-code': 'join-code-invalid',
-    } as const
-    return refuse({ code: codes[credential.presented] })
-  },
+  decide: ({ credential }) =>
+    credential.kind === 'wrong' ? refuse({ code: WRONG_CREDENTIAL[credential.presented] }) : null,
 }
 
 const deviceRule: AdmissionRule = {
   id: '4',
-  asks: 'is there a device proof, or may this peer do without?',
-  decide: ({ proof, policy, origin, credential }) => {
+  asks: 'is there no device proof?',
+  decide: ({ frame, proof, policy, origin, credential }) => {
     if (proof.verdict !== 'absent') return null
-    const without = policy.deviceless !== null && origin.directLocal && credential.kind === 'gateway-token'
-    if (!without || policy.deviceless === null) return refuse({ code: 'device-required' })
-    return { outcome: 'admitted', scopes: policy.deviceless, registers: false }
+    const may = frame.ok && origin.directLocal && credential.kind === 'gateway-token'
+    const scopes = may ? ofRole(policy.roles, frame.wish.role, policy.deviceless ?? []) : []
+    if (scopes.length === 0) return refuse({ code: 'device-required' })
+    return { outcome: 'admitted', scopes, registers: false }
   },
 }
 
-/** One rule over the verdicts on the proof. Without any credential they all read the same, so that nobody learns which. */
-function proofRule(id: RuleId, asks: string, verdicts: readonly ProofVerdict['verdict'][]): AdmissionRule {
+type Flaw = Exclude<ProofVerdict, { readonly verdict: 'absent' | 'verified' }>
+
+/** Which rule speaks of which flaw of a proof. */
+const RULE_OF_FLAW: Readonly<Record<Flaw['verdict'], RuleId>> = {
+  'public-key-invalid': '5',
+  'device-id-mismatch': '5',
+  'nonce-mismatch': '6',
+  'signature-expired': '6',
+  'signature-invalid': '7',
+}
+
+/** A rule over the flaws of a proof. Without any credential they all read the same, so that nobody learns which. */
+function proofRule(id: RuleId, asks: string): AdmissionRule {
   return {
     id,
     asks,
     decide: ({ proof, credential }) => {
-      if (!verdicts.includes(proof.verdict)) return null
+      if (proof.verdict === 'absent' || proof.verdict === 'verified') return null
+      if (RULE_OF_FLAW[proof.verdict] !== id) return null
       if (credential.kind === 'none') return refuse({ code: 'device-auth-invalid' })
-      switch (proof.verdict) {
-        case 'signature-expired':
-          return refuse({ code: proof.verdict, deltaMs: proof.deltaMs, limitMs: proof.limitMs })
-        case 'public-key-invalid':
-        case 'device-id-mismatch':
-        case 'nonce-mismatch':
-        case 'signature-invalid':
-          return refuse({ code: proof.verdict })
-        default:
-          return refuse({ code: 'signature-invalid' })
-      }
+      if (proof.verdict !== 'signature-expired') return refuse({ code: proof.verdict })
+      return refuse({ code: proof.verdict, deltaMs: proof.deltaMs, limitMs: proof.limitMs })
     },
   }
 }
@@ -131,10 +145,9 @@ const grantRule: AdmissionRule = {
   id: '9',
   asks: 'does what a person gave cover the wish?',
   decide: facts => {
-    const { proof } = verified(facts)
     const grant = facts.device?.grant ?? null
-    if (grant === null || missing(facts, proof.wish, grant).length > 0) return null
-    return { outcome: 'admitted', scopes: proof.wish.scopes, registers: false }
+    if (grant === null || lacking(facts, grant).length > 0) return null
+    return { outcome: 'admitted', scopes: provenWish(facts).scopes, registers: false }
   },
 }
 
@@ -142,13 +155,11 @@ const localRule: AdmissionRule = {
   id: '10',
   asks: 'is it this machine under local trust, and the wish within the ceiling?',
   decide: facts => {
-    const { proof } = verified(facts)
-    const unknown = facts.device === null
-    const reach = localReach(facts, proof.wish.role)
-    if (reach === null || missing(facts, proof.wish, reach).length > 0) return null
-    const mayRegister = facts.credential.kind === 'gateway-token' && facts.credential.registers
-    if (unknown && !mayRegister) return null
-    return { outcome: 'admitted', scopes: proof.wish.scopes, registers: unknown }
+    const reach = localReach(facts)
+    if (reach === null || lacking(facts, reach).length > 0) return null
+    const registers = facts.device === null
+    if (registers && !(facts.credential.kind === 'gateway-token' && facts.credential.registers)) return null
+    return { outcome: 'admitted', scopes: provenWish(facts).scopes, registers }
   },
 }
 
@@ -157,10 +168,10 @@ const askRule: AdmissionRule = {
   asks: 'may a person be asked?',
   decide: facts => {
     if (!facts.room.ok) return null
-    const { proof } = verified(facts)
-    const held = localReach(facts, proof.wish.role) ?? facts.device?.grant ?? null
-    const lacking = missing(facts, proof.wish, facts.device === null ? [] : (held ?? []))
-    return { outcome: 'ask', missing: lacking, reason: reasonOf(facts, held) }
+    if (facts.device === null) return { outcome: 'ask', missing: lacking(facts, []), reason: 'not-paired' }
+    const held = localReach(facts) ?? facts.device.grant
+    const reason = held === null ? 'role-upgrade' : 'scope-upgrade'
+    return { outcome: 'ask', missing: lacking(facts, held ?? []), reason }
   },
 }
 
@@ -175,15 +186,9 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
   frameRule,
   credentialRule,
   deviceRule,
-  proofRule('5', 'is the key canonical, of full order, and the id its hash?', [
-    'public-key-invalid',
-    'device-id-mismatch',
-  ]),
-  proofRule('6', 'is the nonce ours and unspent, and the time within the window?', [
-    'nonce-mismatch',
-    'signature-expired',
-  ]),
-  proofRule('7', 'is the signature right?', ['signature-invalid']),
+  proofRule('5', 'is the key misspelt, not canonical or of small order, or the id not its hash?'),
+  proofRule('6', 'is the nonce absent, foreign or used, or the time outside the window?'),
+  proofRule('7', 'is the signature wrong?'),
   revokedRule,
   grantRule,
   localRule,
@@ -194,8 +199,16 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
 /**
  * Who may connect, and by which rule: a total, pure function. No other code admits or refuses a `connect`; a transaction
  * runs it again on facts read inside.
+ *
+ * It grants what was wished, never more and never less (a peer without a device has its fixed list), and taking a grant,
+ * a credential, locality or a part of the ceiling away never turns another answer into an admission.
+ *
+ * @throws TypeError for a proof that this process did not verify, whatever its shape.
  */
 export function decide(facts: AdmissionFacts): Decision {
+  if (facts.proof.verdict === 'verified' && !isVerifiedProof(facts.proof.proof)) {
+    throw new TypeError('a proof that was not verified in this process')
+  }
   for (const rule of ADMISSION_RULES) {
     const outcome = rule.decide(facts)
     if (outcome !== null) return { ...outcome, rule: rule.id, facts }
@@ -204,34 +217,36 @@ export function decide(facts: AdmissionFacts): Decision {
   throw new TypeError('the admission rules are not total')
 }
 
-function verified(facts: AdmissionFacts): { readonly proof: VerifiedProof } {
-  if (facts.proof.verdict !== 'verified' || !isVerifiedProof(facts.proof.proof)) {
-    throw new TypeError('a proof that was not verified in this process')
-  }
-  return facts.proof
+/** What the device signed that it wishes. Rules 4 to 7 let nothing else pass. */
+function provenWish({ proof }: AdmissionFacts): Wish {
+  if (proof.verdict !== 'verified') throw new TypeError('rules 9 to 12 are asked of a verified proof')
+  return proof.proof.wish
 }
 
-function missing(facts: AdmissionFacts, wish: Wish, held: readonly Scope[]): readonly Scope[] {
+/** What the wish has beyond `held`. */
+function lacking(facts: AdmissionFacts, held: readonly Scope[]): readonly Scope[] {
+  const wish = provenWish(facts)
   return missingScopes(facts.policy.roles, wish.role, held, wish.scopes)
 }
 
 /**
- * What rule 10 gives this device for a role, or `null` where it has no say: not direct, no local trust, a role that the
- * ceiling does not name, or a device that a person took in hand.
+ * What rule 10 gives the device for the wished role, beside its grant; or `null` where it has no say: not direct, no local
+ * trust, a role that the ceiling does not name, or a device that a person took in hand.
  */
-function localReach(facts: AdmissionFacts, role: Role): readonly Scope[] | null {
+function localReach(facts: AdmissionFacts): readonly Scope[] | null {
   const { device, policy, origin } = facts
   if (!origin.directLocal || policy.ceiling === null) return null
   if (device !== null && device.trust !== 'trusted-local') return null
-  const known = policy.roles.closures.get(role)
-  const ceiling = policy.ceiling.filter(scope => known?.has(scope))
+  const { role } = provenWish(facts)
+  const ceiling = ofRole(policy.roles, role, policy.ceiling)
   if (ceiling.length === 0) return null
-  const narrowed = device?.narrowedTo ?? null
-  const within = narrowed === null ? ceiling : meetScopes(policy.roles, role, ceiling, narrowed)
+  const narrowedTo = device?.narrowedTo ?? null
+  const within = narrowedTo === null ? ceiling : meetScopes(policy.roles, role, ceiling, narrowedTo)
   return [...within, ...(device?.grant ?? [])]
 }
 
-function reasonOf(facts: AdmissionFacts, held: readonly Scope[] | null): PairingReason {
-  if (facts.device === null) return 'not-paired'
-  return held === null ? 'role-upgrade' : 'scope-upgrade'
+/** Of a list over all roles, the scopes of this one. */
+function ofRole(roles: RoleTable, role: Role, scopes: readonly Scope[]): readonly Scope[] {
+  const known = roles.closures.get(role)
+  return scopes.filter(scope => known?.has(scope))
 }

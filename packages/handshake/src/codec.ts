@@ -1,3 +1,4 @@
+import { METADATA_PATTERN, NONCE_PATTERN, SECRET_PATTERN } from './internal/alphabets.ts'
 import {
   anyText,
   type FieldProblem,
@@ -6,6 +7,7 @@ import {
   isObject,
   isProblem,
   list,
+  nested,
   optional,
   readObject,
   text,
@@ -13,11 +15,14 @@ import {
 import type { AuthClaim, CallFrame, ConnectParams, EventFrame, PeerError, ResponseFrame } from './messages.ts'
 import { MAX_SCOPES, NAME_PATTERN } from './scopes.ts'
 
-/** Why a frame is not one of ours. `field` names the place, never its content. */
+/** Why a frame is not a `connect` of ours. */
 export type FrameProblem =
   | { readonly kind: 'not-json' }
+  /** JSON, but not `{ type: 'req', id, method, params? }`. */
   | { readonly kind: 'not-a-request' }
+  /** A call of another method. */
   | { readonly kind: 'not-connect' }
+  /** `field` names the place (`client.platform`), never what stands there. */
   | { readonly kind: 'field'; readonly field: string; readonly problem: 'unknown' | 'invalid' }
 
 export type ConnectReading =
@@ -27,10 +32,8 @@ export type ConnectReading =
 
 const callId = text(/^[\x21-\x7e]{1,128}$/)
 const name = text(NAME_PATTERN)
-/** Platform and device family: printable ASCII without the joint of the signed strings. */
-const metadata = text(/^[\x20-\x7b\x7d\x7e]{1,64}$/)
-/** Tokens: printable ASCII without blanks and without that joint. An empty one says that there is none. */
-const secret = text(/^[\x21-\x7b\x7d\x7e]{0,512}$/)
+const metadata = text(METADATA_PATTERN)
+const secret = text(SECRET_PATTERN)
 
 const clientShape = {
   id: name,
@@ -65,11 +68,11 @@ const authShape = {
 const paramsShape = {
   minProtocol: integer(1, 1_000),
   maxProtocol: integer(1, 1_000),
-  client: (value: unknown) => value ?? undefined,
+  client: nested,
   role: optional(name, 'operator'),
   scopes: optional(list(name, MAX_SCOPES), [] as readonly string[]),
-  auth: (value: unknown) => (value === undefined ? {} : (value ?? undefined)),
-  device: (value: unknown) => (value === undefined ? null : (value ?? undefined)),
+  auth: optional(nested, {}),
+  device: optional(nested, null),
   caps: ignored,
   commands: ignored,
   computerUse: ignored,
@@ -80,11 +83,12 @@ const paramsShape = {
   userAgent: ignored,
 }
 
-const NO_AUTH: AuthClaim = { token: null, deviceToken: null, bootstrapToken: null, password: null }
-
 /**
- * The `connect` call in a frame, each field held to its alphabet, or what is wrong with it.
- * Unknown fields are refused. The caller bounds the size of the frame: 16 KiB before authentication.
+ * The `connect` call in a frame, each field held to its alphabet, or what is wrong with it. Never throws.
+ *
+ * Unknown fields are refused, `null` is not an absent field, nothing is trimmed or converted. `role` defaults to
+ * `operator` and `scopes` to none, as in the protocol. The caller bounds the size of the frame: 16 KiB before
+ * authentication.
  */
 export function parseConnect(frame: string): ConnectReading {
   const call = readCall(frame)
@@ -95,7 +99,7 @@ export function parseConnect(frame: string): ConnectReading {
   return { ok: true, id: call.call.id, params }
 }
 
-/** A call over an admitted socket, or `null` where the frame is none. */
+/** A call over an admitted socket, or `null` where the frame is none. Never throws; `params` is whatever was sent. */
 export function parseCall(frame: string): CallFrame | null {
   const reading = readCall(frame)
   return reading.ok ? reading.call : null
@@ -134,7 +138,7 @@ function readParams(value: unknown): ConnectParams | FieldProblem {
     client: claim,
     role: params.role,
     scopes: params.scopes,
-    auth: { ...NO_AUTH, ...withoutEmpty(auth) },
+    auth: withoutEmpty(auth),
     device: device && {
       id: device.id,
       publicKey: device.publicKey,
@@ -154,7 +158,10 @@ function withoutEmpty(auth: AuthClaim): AuthClaim {
   }
 }
 
-/** A frame from a gateway, read by a client: the gateway may know more fields than we do, so only ours are looked at. */
+/**
+ * A frame from a gateway, read by a client, or `null` where it is neither response nor event. Never throws. The gateway may
+ * know more fields than we do, so only ours are looked at, and only they are handed on.
+ */
 export function parseServerFrame(frame: string): ResponseFrame | EventFrame | null {
   const value = parseJson(frame)
   if (!isObject(value)) return null
@@ -175,18 +182,22 @@ function readPeerError(value: unknown): PeerError {
     message: typeof message === 'string' ? message : 'the gateway gave no reason',
     ...(isObject(details) && { details }),
     ...(typeof retryable === 'boolean' && { retryable }),
-    ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
+    // JSON spells infinity as 1e999, and a timer set to it fires at once.
+    ...(typeof retryAfterMs === 'number' &&
+      Number.isFinite(retryAfterMs) &&
+      retryAfterMs >= 0 && { retryAfterMs }),
   }
 }
 
-/** The nonce and clock of a challenge, or `null` where the frame is not one. */
+/** The nonce and the gateway's clock (ms since the epoch) of a challenge, or `null` where the frame is not one. */
 export function readChallenge(frame: ResponseFrame | EventFrame): { nonce: string; ts: number } | null {
   if (frame.type !== 'event' || frame.event !== 'connect.challenge' || !isObject(frame.payload)) return null
-  const nonce = text(/^[A-Za-z0-9_-]{1,128}$/)(frame.payload['nonce'])
+  const nonce = text(NONCE_PATTERN)(frame.payload['nonce'])
   const ts = integer(0)(frame.payload['ts'])
   return nonce === undefined || ts === undefined ? null : { nonce, ts }
 }
 
+/** The value of a JSON text, or `undefined`, which no JSON text has. */
 function parseJson(frame: string): unknown {
   try {
     return JSON.parse(frame)

@@ -16,11 +16,11 @@ export type CredentialFact =
   | { readonly kind: 'none' }
   /** `registers`: may this generation still register unknown devices? */
   | { readonly kind: 'gateway-token'; readonly registers: boolean }
-  /** Live, and for the claimed device and role. */
+  /** Live, and for the claimed device and role. It never narrows what the rules give. */
   | { readonly kind: 'device-token' }
   | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'device-token' | 'join-code' }
 
-/** Device tokens are told apart from gateway tokens by this prefix. */
+/** Device tokens begin with this, which tells them from gateway tokens in the same field. */
 export const DEVICE_TOKEN_PREFIX = 'hfd_'
 
 /**
@@ -46,8 +46,9 @@ export function selectCredential(
     if (matchesGatewayToken(auth.token)) {
       return { kind: 'gateway-token', commitment: gatewayTokenCommitment(auth.token) }
     }
-    if (auth.token.startsWith(DEVICE_TOKEN_PREFIX))
+    if (auth.token.startsWith(DEVICE_TOKEN_PREFIX)) {
       return { kind: 'device-token', token: auth.token, via: 'token' }
+    }
     return { kind: 'wrong', presented: 'gateway-token' }
   }
   // A password is a gateway token in another field; nothing here takes one, so that it can only be wrong.

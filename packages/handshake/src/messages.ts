@@ -10,7 +10,7 @@ export interface ChallengeFrame {
   readonly payload: { readonly nonce: string; readonly ts: number }
 }
 
-/** What a client says of itself. Only what the proof family signs may be stored or decided on. */
+/** What a client says of itself. Only what the proof family signs may be stored or decided on, and that stands in the proof. */
 export interface ClientClaim {
   readonly id: string
   readonly mode: string
@@ -50,7 +50,7 @@ export interface ConnectParams {
   readonly device: DeviceClaim | null
 }
 
-/** A call over an admitted socket, either way round in time: `connect` is the first. */
+/** A call from a client. `connect` is the first of a socket. */
 export interface CallFrame {
   readonly type: 'req'
   readonly id: string
@@ -58,7 +58,7 @@ export interface CallFrame {
   readonly params: unknown
 }
 
-/** The error half of a response. `details.code` is in OpenClaw's spelling, `details.refusal` in ours. */
+/** What a failed call is answered with. `details.code` is in OpenClaw's spelling, `details.refusal` in ours. */
 export interface PeerError {
   readonly code: string
   readonly message: string
@@ -67,10 +67,12 @@ export interface PeerError {
   readonly retryAfterMs?: number
 }
 
+/** The answer to the call of the same `id`. */
 export type ResponseFrame =
   | { readonly type: 'res'; readonly id: string; readonly ok: true; readonly payload: unknown }
   | { readonly type: 'res'; readonly id: string; readonly ok: false; readonly error: PeerError }
 
+/** Something that a gateway says unasked. */
 export interface EventFrame {
   readonly type: 'event'
   readonly event: string

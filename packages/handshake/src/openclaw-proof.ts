@@ -2,10 +2,12 @@ import {
   type DeviceIdentity,
   deviceIdOf,
   formatPublicKey,
+  type PublicKey,
   parsePublicKey,
   verifySignature,
 } from '@holdfast/identity'
 import { HandshakeError } from './errors.ts'
+import { METADATA_PATTERN, NONCE_PATTERN, SECRET_PATTERN } from './internal/alphabets.ts'
 import { markVerified } from './internal/verified.ts'
 import type { AuthClaim, ClientClaim, ConnectParams, DeviceClaim } from './messages.ts'
 import type { ProofFamily, ProofVerdict, VerifiedProof } from './proof.ts'
@@ -14,7 +16,7 @@ import { MAX_SCOPES, NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts
 /** How far a peer's clock may be from the gateway's: ±120 s, as measured on OpenClaw 2026.4.8 and 2026.9.6. */
 export const SIGNED_AT_LIMIT_MS = 120_000
 
-/** The fields of the signed string, as they travel in the frame. */
+/** The fields of the signed string, as they travel in the frame: scopes in the order sent, which is what was signed. */
 export interface OpenClawProofFields {
   readonly deviceId: string
   readonly client: Pick<ClientClaim, 'id' | 'mode' | 'platform' | 'deviceFamily'>
@@ -26,7 +28,13 @@ export interface OpenClawProofFields {
   readonly nonce: string
 }
 
-/** The bytes that an OpenClaw device signs: UTF-8, fields joined by `|`; `v3` adds platform and device family. */
+/**
+ * The bytes that an OpenClaw device signs: UTF-8, fields joined by `|`; `v3` adds platform and device family, trimmed and
+ * in ASCII lower case. Golden vectors: `test/handshake/vectors/openclaw-proof.json`.
+ *
+ * The joined string is unambiguous only where every field keeps to its alphabet. Nothing is checked here: that is done by
+ * {@link signOpenClawProof} and {@link parseConnect}.
+ */
 export function openClawProofBytes(version: 'v2' | 'v3', fields: OpenClawProofFields): Uint8Array {
   const { client } = fields
   const parts = [
@@ -49,17 +57,19 @@ function foldMetadata(value: string): string {
   return value.trim().replace(/[A-Z]/g, letter => letter.toLowerCase())
 }
 
-/** The credential that is part of the signed string. */
-export function signedCredential(auth: AuthClaim): string {
+/** The credential that is part of the signed string: the first there is, in the order measured on the peer. */
+function signedCredential(auth: AuthClaim): string {
   return auth.token ?? auth.deviceToken ?? auth.bootstrapToken ?? ''
 }
 
 export interface SignOptions {
   readonly identity: DeviceIdentity
+  /** Of this socket; `ts` in ms since the epoch. */
   readonly challenge: { readonly nonce: string; readonly ts: number }
   readonly client: ClientClaim
   readonly role: string
   readonly scopes: readonly string[]
+  /** As sent in the same frame. */
   readonly auth: AuthClaim
   /** `v2` only for gateways of OpenClaw 2026.2. @defaultValue `'v3'` */
   readonly version?: 'v2' | 'v3'
@@ -69,20 +79,12 @@ export interface SignOptions {
  * The device half of a `connect`: this identity wishes this, on the socket of this challenge.
  * Signed at the *gateway's* time, so that a wrong clock here does no harm.
  *
- * @throws {@link HandshakeError} `WISH_INVALID`: a role, scope or client field outside its alphabet, where the joined
- * string would be ambiguous. Nothing was signed.
+ * @throws {@link HandshakeError} `WISH_INVALID`: a field outside its alphabet, where the joined string would be ambiguous, or
+ * too many scopes, or one of them twice. Nothing was signed. The error names the field and quotes nothing.
  */
 export function signOpenClawProof(options: SignOptions): DeviceClaim {
   const { identity, challenge, client, role, scopes } = options
-  const names = [client.id, client.mode, role, ...scopes]
-  const unfit = names.find(name => !NAME_PATTERN.test(name))
-  if (unfit !== undefined)
-    throw new HandshakeError('WISH_INVALID', { reason: `name ${JSON.stringify(unfit)}` })
-  if (scopes.length > MAX_SCOPES)
-    throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
-  if (`${client.platform}${client.deviceFamily ?? ''}`.includes('|')) {
-    throw new HandshakeError('WISH_INVALID', { reason: 'platform or device family holds a |' })
-  }
+  refuseUnfit(options)
   const bytes = openClawProofBytes(options.version ?? 'v3', {
     deviceId: identity.id,
     client,
@@ -101,6 +103,28 @@ export function signOpenClawProof(options: SignOptions): DeviceClaim {
   }
 }
 
+/** Every field of the signed string beside its alphabet. */
+function refuseUnfit({ challenge, client, role, scopes, auth }: SignOptions): void {
+  const fields: readonly (readonly [string, RegExp, string])[] = [
+    ['client.id', NAME_PATTERN, client.id],
+    ['client.mode', NAME_PATTERN, client.mode],
+    ['client.platform', METADATA_PATTERN, client.platform],
+    ['client.deviceFamily', METADATA_PATTERN, client.deviceFamily ?? 'none'],
+    ['role', NAME_PATTERN, role],
+    ...scopes.map(scope => ['scopes', NAME_PATTERN, scope] as const),
+    ['auth', SECRET_PATTERN, signedCredential(auth)],
+    ['challenge.nonce', NONCE_PATTERN, challenge.nonce],
+    ['challenge.ts', /^\d{1,16}$/, String(challenge.ts)],
+  ]
+  const unfit = fields.find(([, alphabet, value]) => !alphabet.test(value))
+  if (unfit !== undefined)
+    throw new HandshakeError('WISH_INVALID', { reason: `${unfit[0]} is outside its alphabet` })
+  if (scopes.length > MAX_SCOPES)
+    throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
+  if (new Set(scopes).size !== scopes.length)
+    throw new HandshakeError('WISH_INVALID', { reason: 'a scope twice' })
+}
+
 export interface VerifyContext {
   /** The gateway's table: what it does not know is refused by rule 2, before any proof is looked at. */
   readonly roles: RoleTable
@@ -110,9 +134,13 @@ export interface VerifyContext {
 }
 
 /**
- * A verdict on the proof in a `connect`; never throws on hostile input.
+ * A verdict on the proof in a `connect`. Whatever a peer sends, the answer is a verdict.
+ *
  * `verified` claims: the key is canonical and of full order, the id is its hash, the nonce is this socket's and unspent,
- * the time is within ±120 s, and the signature is over exactly the fields of the frame.
+ * the time is within ±{@link SIGNED_AT_LIMIT_MS}, and the signature is over exactly the fields of the frame. The caller
+ * spends the nonce, whatever the verdict.
+ *
+ * @throws TypeError for a wish that the table does not know: rule 2 refuses that, so it never comes this far.
  */
 export function verifyOpenClawProof(params: ConnectParams, context: VerifyContext): ProofVerdict {
   const { device } = params
@@ -128,36 +156,47 @@ export function verifyOpenClawProof(params: ConnectParams, context: VerifyContex
   if (Math.abs(deltaMs) > SIGNED_AT_LIMIT_MS) {
     return { verdict: 'signature-expired', deltaMs, limitMs: SIGNED_AT_LIMIT_MS }
   }
+  const family = provenFamily(params, device, publicKey)
+  if (family === null) return { verdict: 'signature-invalid' }
+  const client = signedClaims(params.client, family)
+  return {
+    verdict: 'verified',
+    proof: markVerified({ family, deviceId, publicKey, wish, client } as VerifiedProof),
+  }
+}
+
+function provenFamily(params: ConnectParams, device: DeviceClaim, publicKey: PublicKey): ProofFamily | null {
   const signature = parseSignature(device.signature)
+  if (signature === null) return null
   const fields: OpenClawProofFields = {
-    deviceId,
+    deviceId: device.id,
     client: params.client,
     role: params.role,
     scopes: params.scopes,
     signedAtMs: device.signedAtMs,
     credential: signedCredential(params.auth),
-    nonce: context.nonce,
+    nonce: device.nonce ?? '',
   }
-  const family = signature && provenFamily(fields, message => verifySignature(publicKey, message, signature))
-  if (!family) return { verdict: 'signature-invalid' }
-  const { id, mode, platform, deviceFamily } = params.client
-  const signed = family === 'openclaw-v3'
-  const client = { id, mode, platform: signed ? platform : null, deviceFamily: signed ? deviceFamily : null }
-  const proof = { family, deviceId, publicKey, wish, client } as VerifiedProof
-  return { verdict: 'verified', proof: markVerified(proof) }
+  if (verifySignature(publicKey, openClawProofBytes('v3', fields), signature)) return 'openclaw-v3'
+  return verifySignature(publicKey, openClawProofBytes('v2', fields), signature) ? 'openclaw-v2' : null
 }
 
-function provenFamily(
-  fields: OpenClawProofFields,
-  verifies: (message: Uint8Array) => boolean,
-): ProofFamily | null {
-  if (verifies(openClawProofBytes('v3', fields))) return 'openclaw-v3'
-  return verifies(openClawProofBytes('v2', fields)) ? 'openclaw-v2' : null
+/** Only what was signed, in the form in which it was signed: nothing else may be stored or decided on. */
+function signedClaims(claim: ClientClaim, family: ProofFamily): VerifiedProof['client'] {
+  const { id, mode } = claim
+  if (family === 'openclaw-v2') return { id, mode, platform: null, deviceFamily: null }
+  return {
+    id,
+    mode,
+    platform: foldMetadata(claim.platform) || null,
+    deviceFamily: foldMetadata(claim.deviceFamily ?? '') || null,
+  }
 }
 
-/** 64 bytes in base64url, padded or not, in their one spelling; else `null`. */
+/** 64 bytes in base64url or base64, padded or not where that is usual, each in its one spelling; else `null`. */
 function parseSignature(text: string): Uint8Array | null {
-  const bare = text.endsWith('==') ? text.slice(0, -2) : text
-  const bytes = Buffer.from(bare, 'base64url')
-  return bytes.length === 64 && bytes.toString('base64url') === bare ? bytes : null
+  const bytes = Buffer.from(text, 'base64url')
+  if (bytes.length !== 64) return null
+  const bare = bytes.toString('base64url')
+  return [bare, `${bare}==`, bytes.toString('base64')].includes(text) ? bytes : null
 }

@@ -1,25 +1,24 @@
-import { BlockList, isIP, SocketAddress } from 'node:net'
+import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
 
 const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
 /**
- * The one spelling of an IP literal: an IPv4-mapped IPv6 address is its IPv4 address, IPv6 is compressed and lower case,
- * a zone is dropped. `null` where the text is no IP literal. Every limiter and every test of locality uses it.
+ * The one spelling of an IP literal: an IPv4-mapped IPv6 address is its IPv4 address; other IPv6 is compressed, in lower
+ * case, without brackets and zone (RFC 5952). `null` where the text is no IP literal: nothing is trimmed, and no short,
+ * octal or hexadecimal form of IPv4 is taken. Every limiter and every test of locality counts by it.
  */
 export function canonicalAddress(text: string): string | null {
-  const bare = text.replace(/^\[(.*)\]$/, '$1').replace(/%.*$/, '')
-  const family = isIP(bare)
-  if (family === 0) return null
-  if (family === 4) return bare
-  const { address } = new SocketAddress({ address: bare, family: 'ipv6' })
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
-  return mapped?.[1] ?? address
+  if (isIPv4(text)) return text
+  const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text
+  if (!isIPv6(bare)) return null
+  const { address } = new SocketAddress({ address: bare.replace(/%.*$/, ''), family: 'ipv6' })
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address
 }
 
 /** Is this canonical address one of this machine's own (`127.0.0.0/8`, `::1`)? */
 export function isLoopbackAddress(canonical: string): boolean {
-  const family = isIP(canonical)
-  return family !== 0 && loopback.check(canonical, family === 4 ? 'ipv4' : 'ipv6')
+  if (isIPv4(canonical)) return loopback.check(canonical, 'ipv4')
+  return isIPv6(canonical) && loopback.check(canonical, 'ipv6')
 }

@@ -4,11 +4,12 @@ import type { Wish } from './scopes.ts'
 
 declare const verifiedBrand: unique symbol
 
+/** Which signed string was verified. */
 export type ProofFamily = 'openclaw-v2' | 'openclaw-v3'
 
 /**
  * A device has shown, on this socket and now, that it holds its key and wishes this.
- * Only the verification of this package makes one; the rules and the store accept nothing less.
+ * Only the verification of this package makes one, frozen; the rules and the store accept nothing less, not even a copy.
  */
 export interface VerifiedProof {
   readonly [verifiedBrand]: true
@@ -16,11 +17,13 @@ export interface VerifiedProof {
   readonly deviceId: DeviceId
   readonly publicKey: PublicKey
   readonly wish: Wish
+  /** What the client says of itself, as far as it was signed. */
   readonly client: {
     readonly id: string
     readonly mode: string
-    /** `null` where the proof family leaves it unsigned. */
+    /** As signed: trimmed, in ASCII lower case. `null` where it is blank or the proof family leaves it unsigned. */
     readonly platform: string | null
+    /** As {@link platform}. */
     readonly deviceFamily: string | null
   }
 }
@@ -28,8 +31,10 @@ export interface VerifiedProof {
 /** What came of looking at a proof, in the order of the rules 4 to 7. */
 export type ProofVerdict =
   | { readonly verdict: 'absent' }
+  /** Not the one spelling of a key, not canonical, or of small order. */
   | { readonly verdict: 'public-key-invalid' }
   | { readonly verdict: 'device-id-mismatch' }
+  /** Absent, another socket's, or used. */
   | { readonly verdict: 'nonce-mismatch' }
   /** `deltaMs`: the peer's clock minus the gateway's. */
   | { readonly verdict: 'signature-expired'; readonly deltaMs: number; readonly limitMs: number }

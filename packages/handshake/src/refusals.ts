@@ -2,13 +2,16 @@ import type { FrameProblem } from './codec.ts'
 import { type PeerError, PROTOCOL_RANGE } from './messages.ts'
 import type { Scope } from './scopes.ts'
 
-/** Why a wish needs a person, in the peer's words. */
+/** Why a wish needs a person, in OpenClaw's words. */
 export type PairingReason = 'not-paired' | 'role-upgrade' | 'scope-upgrade'
 
 /** Which bound on open requests was met. */
 export type RequestCap = 'device-role' | 'source' | 'total'
 
-/** The machine-readable reason that a peer is told: everything a gate can refuse with, and the facts of each. */
+/**
+ * The machine-readable reason that a peer is told: everything a gate can refuse with, and the facts of each. Whatever stands
+ * here reaches the peer, so nothing secret does.
+ */
 export type Refusal =
   // Rule 0
   | { readonly code: 'handshake-timeout'; readonly limitMs: number }
@@ -57,15 +60,15 @@ export type Refusal =
 
 export type RefusalCode = Refusal['code']
 
-/** The close code of a *live* socket whose device was removed or revoked: final, clients do not retry. */
+/** The close code of a *live* socket whose device was removed or revoked, in place of 1008: final, clients do not retry. */
 export const CUT_CLOSE_CODE = 4001
 
-/** How a refusal reaches the peer: the error of the response, then the close of the socket. */
+/** How a refusal reaches the peer: the error of the response, then the close of the socket (before the upgrade: only HTTP). */
 export interface PeerAnswer {
   readonly error: PeerError
-  /** RFC 6455 §7.4 close code. */
+  /** RFC 6455 §7.4; 4001 is of the range for applications. */
   readonly closeCode: number
-  /** At most 123 bytes of ASCII. */
+  /** ASCII, at most 123 bytes (RFC 6455 §5.5.1). */
   readonly closeReason: string
   /** May the same wish pass later, by waiting alone? */
   readonly retryable: boolean
@@ -81,178 +84,88 @@ interface Row {
   readonly retryable?: true
 }
 
-const BAD = 'INVALID_REQUEST'
+/** The peer sent something that will not do, whatever the pairing. */
+const invalid = (detailsCode: string | null, message: string, more: Partial<Row> = {}): Row => ({
+  peerCode: 'INVALID_REQUEST',
+  detailsCode,
+  closeCode: 1008,
+  message,
+  ...more,
+})
+
+/** The peer is well formed but not let in. */
+const notPaired = (detailsCode: string, message: string, more: Partial<Row> = {}): Row => ({
+  ...invalid(detailsCode, message, more),
+  peerCode: 'NOT_PAIRED',
+})
+
+/** Waiting may cure it. 1013 is "try again later", 1012 "service restart" (IANA WebSocket Close Code registry). */
+const later = (closeCode: 1012 | 1013, detailsCode: string | null, message: string): Row => ({
+  peerCode: 'UNAVAILABLE',
+  detailsCode,
+  closeCode,
+  message,
+  nextStep: 'wait_then_retry',
+  retryable: true,
+})
+
 const ROWS: Readonly<Record<RefusalCode, Row>> = {
-  'handshake-timeout': { peerCode: BAD, detailsCode: null, closeCode: 1008, message: 'no connect in time' },
-  'sockets-full': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: null,
-    closeCode: 1013,
-    message: 'too many sockets before authentication',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
-  'rate-limited': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: 'AUTH_RATE_LIMITED',
-    closeCode: 1013,
-    message: 'too many wrong credentials',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
-  'frame-too-large': { peerCode: BAD, detailsCode: null, closeCode: 1009, message: 'frame too large' },
-  'host-rejected': { peerCode: BAD, detailsCode: null, closeCode: 1008, message: 'host not allowed' },
-  'origin-rejected': {
-    peerCode: BAD,
-    detailsCode: 'CONTROL_UI_ORIGIN_NOT_ALLOWED',
-    closeCode: 1008,
-    message: 'origin not allowed',
-  },
-  'proxy-unattributed': {
-    peerCode: BAD,
-    detailsCode: 'AUTH_IDENTITY_HEADER_REQUIRED',
-    closeCode: 1008,
-    message: 'forwarding header without a configured proxy',
-  },
-  malformed: { peerCode: BAD, detailsCode: null, closeCode: 1008, message: 'invalid connect' },
-  'wish-unknown': { peerCode: BAD, detailsCode: null, closeCode: 1008, message: 'unknown role or scope' },
-  'protocol-mismatch': {
-    peerCode: BAD,
-    detailsCode: 'PROTOCOL_MISMATCH',
-    closeCode: 1002,
-    message: 'protocol mismatch',
-  },
-  'connect-repeated': {
-    peerCode: BAD,
-    detailsCode: null,
-    closeCode: 1008,
-    message: 'one connect per socket',
-  },
-  'token-mismatch': {
-    peerCode: BAD,
-    detailsCode: 'AUTH_TOKEN_MISMATCH',
-    closeCode: 1008,
-    message: 'gateway token mismatch',
+  'handshake-timeout': invalid(null, 'no connect in time'),
+  'sockets-full': later(1013, null, 'too many sockets before authentication'),
+  'rate-limited': later(1013, 'AUTH_RATE_LIMITED', 'too many wrong credentials'),
+  'frame-too-large': invalid(null, 'frame too large', { closeCode: 1009 }),
+
+  'host-rejected': invalid(null, 'host not allowed'),
+  'origin-rejected': invalid('CONTROL_UI_ORIGIN_NOT_ALLOWED', 'origin not allowed'),
+  'proxy-unattributed': invalid(
+    'AUTH_IDENTITY_HEADER_REQUIRED',
+    'forwarding header without a configured proxy',
+  ),
+
+  malformed: invalid(null, 'invalid connect'),
+  'wish-unknown': invalid(null, 'unknown role or scope'),
+  'protocol-mismatch': invalid('PROTOCOL_MISMATCH', 'protocol mismatch', { closeCode: 1002 }),
+  'connect-repeated': invalid(null, 'one connect per socket'),
+
+  'token-mismatch': invalid('AUTH_TOKEN_MISMATCH', 'gateway token mismatch', {
     nextStep: 'retry_with_device_token',
-  },
-  'device-token-mismatch': {
-    peerCode: BAD,
-    detailsCode: 'AUTH_DEVICE_TOKEN_MISMATCH',
-    closeCode: 1008,
-    message: 'device token mismatch',
+  }),
+  'device-token-mismatch': invalid('AUTH_DEVICE_TOKEN_MISMATCH', 'device token mismatch', {
     nextStep: 'update_auth_credentials',
-  },
-  'join-code-invalid': {
-    peerCode: BAD,
-    detailsCode: 'AUTH_BOOTSTRAP_TOKEN_INVALID',
-    closeCode: 1008,
-    message: 'join code invalid',
-  },
-  'device-required': {
-    peerCode: 'NOT_PAIRED',
-    detailsCode: 'DEVICE_IDENTITY_REQUIRED',
-    closeCode: 1008,
-    message: 'device identity required',
-  },
-  'device-auth-invalid': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_INVALID',
-    closeCode: 1008,
-    message: 'device proof invalid',
-  },
-  'public-key-invalid': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_PUBLIC_KEY_INVALID',
-    closeCode: 1008,
-    message: 'device public key invalid',
-  },
-  'device-id-mismatch': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_DEVICE_ID_MISMATCH',
-    closeCode: 1008,
-    message: 'device id is not the hash of its key',
-  },
-  'nonce-mismatch': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_NONCE_MISMATCH',
-    closeCode: 1008,
-    message: 'nonce absent, foreign or used',
-  },
-  'signature-expired': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_SIGNATURE_EXPIRED',
-    closeCode: 1008,
-    message: 'signature time outside the window: sign the time of the challenge',
-  },
-  'signature-invalid': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_SIGNATURE_INVALID',
-    closeCode: 1008,
-    message: 'device signature invalid',
-  },
-  'proof-downgraded': {
-    peerCode: BAD,
-    detailsCode: 'DEVICE_AUTH_INVALID',
-    closeCode: 1008,
-    message: 'this device has proven itself by a stronger proof before',
-  },
-  'device-revoked': {
-    peerCode: 'NOT_PAIRED',
-    detailsCode: 'AUTH_UNAUTHORIZED',
-    closeCode: 1008,
-    message: 'device revoked',
-  },
-  'pairing-required': {
-    peerCode: 'NOT_PAIRED',
-    detailsCode: 'PAIRING_REQUIRED',
-    closeCode: 1008,
-    message: 'pairing required',
-  },
-  'requests-full': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: null,
-    closeCode: 1013,
-    message: 'too many open requests',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
-  'scopes-narrowed': {
-    peerCode: 'NOT_PAIRED',
-    detailsCode: 'AUTH_SCOPE_MISMATCH',
-    closeCode: 4001,
-    message: 'scopes narrowed',
-  },
-  'token-rotated': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: null,
-    closeCode: 1012,
-    message: 'gateway token rotated',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
-  'store-unavailable': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: null,
-    closeCode: 1013,
-    message: 'pairing store unavailable',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
-  'shutting-down': {
-    peerCode: 'UNAVAILABLE',
-    detailsCode: null,
-    closeCode: 1012,
-    message: 'gateway shutting down',
-    nextStep: 'wait_then_retry',
-    retryable: true,
-  },
+  }),
+  'join-code-invalid': invalid('AUTH_BOOTSTRAP_TOKEN_INVALID', 'join code invalid'),
+
+  'device-required': notPaired('DEVICE_IDENTITY_REQUIRED', 'device identity required'),
+  'device-auth-invalid': invalid('DEVICE_AUTH_INVALID', 'device proof invalid'),
+  'public-key-invalid': invalid('DEVICE_AUTH_PUBLIC_KEY_INVALID', 'device public key invalid'),
+  'device-id-mismatch': invalid('DEVICE_AUTH_DEVICE_ID_MISMATCH', 'device id is not the hash of its key'),
+  'nonce-mismatch': invalid('DEVICE_AUTH_NONCE_MISMATCH', 'nonce absent, foreign or used'),
+  'signature-expired': invalid(
+    'DEVICE_AUTH_SIGNATURE_EXPIRED',
+    'signature time outside the window: sign the time of the challenge',
+  ),
+  'signature-invalid': invalid('DEVICE_AUTH_SIGNATURE_INVALID', 'device signature invalid'),
+  'proof-downgraded': invalid(
+    'DEVICE_AUTH_INVALID',
+    'this device has proven itself by a stronger proof before',
+  ),
+
+  'device-revoked': notPaired('AUTH_UNAUTHORIZED', 'device revoked'),
+  'pairing-required': notPaired('PAIRING_REQUIRED', 'pairing required'),
+  'requests-full': later(1013, null, 'too many open requests'),
+
+  'scopes-narrowed': notPaired('AUTH_SCOPE_MISMATCH', 'scopes narrowed', { closeCode: CUT_CLOSE_CODE }),
+  'token-rotated': later(1012, null, 'gateway token rotated'),
+
+  'store-unavailable': later(1013, null, 'pairing store unavailable'),
+  'shutting-down': later(1012, null, 'gateway shutting down'),
 }
 
 /** What only some peers are told. */
 export interface AnswerContext {
   /** The rule that decided, as in {@link decide}. */
   readonly rule: string
-  /** Command that cures it; for direct local peers only. */
+  /** The command line that cures it; for direct local peers only. */
   readonly command?: string
 }
 

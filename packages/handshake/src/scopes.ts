@@ -3,10 +3,10 @@ import { HandshakeError } from './errors.ts'
 declare const roleBrand: unique symbol
 declare const scopeBrand: unique symbol
 
-/** A role of the gateway's table, `operator` for one. Made by {@link parseWish} or {@link parseRole}. */
+/** A role that the gateway's table knows, `operator` for one. Made by {@link parseWish} or {@link parseRole}. */
 export type Role = string & { readonly [roleBrand]: true }
 
-/** A scope of one role, `operator.read` for one. Made by {@link parseWish} or {@link parseScopes}. */
+/** A scope that the table knows for its role, `operator.read` for one. Made by {@link parseWish} or {@link parseScopes}. */
 export type Scope = string & { readonly [scopeBrand]: true }
 
 /** What a peer asks for. `scopes` are sorted and without duplicates, known to the table, and may be empty. */
@@ -32,7 +32,7 @@ export interface RoleTable {
 /** The alphabet of ids, roles and scopes. Holding fields to it is what makes joined strings unambiguous. */
 export const NAME_PATTERN = /^[a-z0-9._:-]{1,64}$/
 
-/** More scopes than this are refused in one wish. */
+/** A wish names at most this many scopes. */
 export const MAX_SCOPES = 32
 
 /** The roles and scopes of the OpenClaw gateway protocol: write implies read and talk, admin implies all. */
@@ -51,38 +51,42 @@ export const BUILT_IN_ROLES: RoleDeclarations = {
 }
 
 /**
- * A checked table from an author's declarations.
+ * A checked table from an author's declarations, which may come out of a file.
  *
- * @throws {@link HandshakeError} `ROLES_INVALID`: a name outside its alphabet, or an implied scope that is not declared.
+ * @throws {@link HandshakeError} `ROLES_INVALID`: not of that shape, a name outside its alphabet, an implied scope that is
+ * not declared, or no role at all.
  */
 export function defineRoles(declarations: RoleDeclarations): RoleTable {
   const closures = new Map<Role, ReadonlyMap<Scope, ReadonlySet<Scope>>>()
-  for (const [role, scopes] of Object.entries(declarations)) {
-    if (!NAME_PATTERN.test(role))
-      throw new HandshakeError('ROLES_INVALID', { reason: `role ${JSON.stringify(role)}` })
+  for (const [role, scopes] of entriesOf(declarations, 'the declarations')) {
+    if (!NAME_PATTERN.test(role)) throw invalid(`role ${JSON.stringify(role)}`)
     closures.set(role as Role, closuresOf(role, scopes))
   }
-  if (closures.size === 0) throw new HandshakeError('ROLES_INVALID', { reason: 'no role is declared' })
+  if (closures.size === 0) throw invalid('no role is declared')
   return { declarations: structuredClone(declarations), closures }
 }
 
-function closuresOf(
-  role: string,
-  scopes: Readonly<Record<string, readonly string[] | '*'>>,
-): Map<Scope, Set<Scope>> {
+function closuresOf(role: string, scopes: RoleDeclarations[string]): Map<Scope, Set<Scope>> {
+  const declared = new Map(entriesOf(scopes, `role ${role}`))
   const implied = new Map<string, readonly string[]>()
-  const names = Object.keys(scopes)
-  for (const [scope, implies] of Object.entries(scopes)) {
-    const targets = implies === '*' ? names : implies
-    const unknown = [scope, ...targets].find(name => !NAME_PATTERN.test(name) || !Object.hasOwn(scopes, name))
-    if (unknown !== undefined) {
-      throw new HandshakeError('ROLES_INVALID', {
-        reason: `scope ${JSON.stringify(unknown)} of role ${role}`,
-      })
-    }
+  for (const [scope, implies] of declared) {
+    if (!NAME_PATTERN.test(scope)) throw invalid(`scope ${JSON.stringify(scope)} of role ${role}`)
+    const targets = implies === '*' ? [...declared.keys()] : implies
+    if (!Array.isArray(targets)) throw invalid(`what ${scope} of role ${role} implies is no list`)
+    const stray = targets.findIndex(target => !declared.has(target))
+    if (stray >= 0) throw invalid(`${scope} of role ${role} implies what is not declared (entry ${stray})`)
     implied.set(scope, targets)
   }
-  return new Map(names.map(name => [name as Scope, reach(name, implied)]))
+  return new Map([...declared.keys()].map(name => [name as Scope, reach(name, implied)]))
+}
+
+function entriesOf<T>(value: Readonly<Record<string, T>>, what: string): [string, T][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${what}: no object`)
+  return Object.entries(value)
+}
+
+function invalid(reason: string): HandshakeError {
+  return new HandshakeError('ROLES_INVALID', { reason })
 }
 
 function reach(from: string, implied: ReadonlyMap<string, readonly string[]>): Set<Scope> {
@@ -101,7 +105,7 @@ export function parseRole(table: RoleTable, text: string): Role | null {
   return table.closures.has(text as Role) ? (text as Role) : null
 }
 
-/** The scopes of that role, sorted, or `null` where one is unknown, doubled, or there are more than 32. */
+/** The scopes of that role, sorted, or `null` where one is unknown, doubled, or there are more than {@link MAX_SCOPES}. */
 export function parseScopes(table: RoleTable, role: Role, texts: readonly string[]): readonly Scope[] | null {
   const known = table.closures.get(role)
   if (known === undefined || texts.length > MAX_SCOPES || new Set(texts).size !== texts.length) return null
@@ -135,7 +139,10 @@ export function missingScopes(
   return [...new Set(wished)].filter(scope => !reached.has(scope)).sort()
 }
 
-/** The same authority in the fewest words: no scope that another one of the list implies. Sorted. */
+/**
+ * The same authority in the fewest words: no scope that the others imply. Sorted; of scopes that imply each other the
+ * first stays, and what the table does not know is left out.
+ */
 export function reduceScopes(table: RoleTable, role: Role, scopes: Iterable<Scope>): readonly Scope[] {
   const kept = [...new Set(scopes)].filter(scope => table.closures.get(role)?.has(scope)).sort()
   for (const scope of [...kept].reverse()) {
@@ -166,15 +173,6 @@ export function meetScopes(
   return reduceScopes(
     table,
     role,
-    [...expandScopes(table, role, left)].filter(
-      scope => both.has(scope) && closureWithin(table, role, scope, both),
-    ),
+    [...expandScopes(table, role, left)].filter(scope => both.has(scope)),
   )
-}
-
-// A scope whose implications reach beyond the other side would smuggle them in. Closed sets make this always true;
-// it is checked since a table may come from a file.
-function closureWithin(table: RoleTable, role: Role, scope: Scope, bound: ReadonlySet<Scope>): boolean {
-  for (const each of table.closures.get(role)?.get(scope) ?? []) if (!bound.has(each)) return false
-  return true
 }

@@ -4,7 +4,7 @@ export type FieldReader<T> = (value: unknown) => T | undefined
 type Shape = Readonly<Record<string, FieldReader<unknown>>>
 type Read<S extends Shape> = { readonly [K in keyof S]: Exclude<ReturnType<S[K]>, undefined> }
 
-/** The first thing wrong with an object: the field's name, and whether it is unknown or unfit. */
+/** The first thing wrong with an object: where, and whether the field is unknown or unfit. */
 export interface FieldProblem {
   readonly field: string
   readonly problem: 'unknown' | 'invalid'
@@ -22,7 +22,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 export function readObject<S extends Shape>(value: unknown, path: string, shape: S): Read<S> | FieldProblem {
   if (!isObject(value)) return { field: path, problem: 'invalid' }
   for (const key of Object.keys(value)) {
-    if (!Object.hasOwn(shape, key)) return { field: `${path}.${key.slice(0, 32)}`, problem: 'unknown' }
+    if (!Object.hasOwn(shape, key)) return { field: `${path}.${nameable(key)}`, problem: 'unknown' }
   }
   const read: Record<string, unknown> = {}
   for (const [key, reader] of Object.entries(shape)) {
@@ -31,6 +31,11 @@ export function readObject<S extends Shape>(value: unknown, path: string, shape:
     read[key] = result
   }
   return read as Read<S>
+}
+
+/** A peer chose this name, and it may end in a log: it is repeated only where it looks like a name. */
+function nameable(key: string): string {
+  return /^\w{1,32}$/.test(key) ? key : '?'
 }
 
 /** Did {@link readObject} find something wrong? */
@@ -69,6 +74,9 @@ export function list<T>(reader: FieldReader<T>, maxLength: number): FieldReader<
 export function optional<T, F>(reader: FieldReader<T>, fallback: F): FieldReader<T | F> {
   return value => (value === undefined ? fallback : reader(value))
 }
+
+/** A field that is looked into afterwards. `null` is not one. */
+export const nested: FieldReader<NonNullable<unknown>> = value => value ?? undefined
 
 /** A field that we accept and make nothing of: neither stored nor decided on. The byte cap bounds it. */
 export const ignored: FieldReader<null> = () => null

@@ -1,12 +1,18 @@
 const verified = new WeakSet<object>()
 
-/** Enter a proof among the verified ones. Only the proof families of this package call it, after the last check. */
-export function markVerified<T extends object>(proof: T): T {
-  const frozen = Object.freeze(proof)
-  verified.add(frozen)
-  return frozen
+/**
+ * Freeze a proof, and enter it among the verified ones. Only the proof families of this package call it, after the last
+ * check. What a proof holds besides texts and the key (which cannot be changed) is frozen too.
+ */
+export function markVerified<
+  T extends { readonly wish: { readonly scopes: object }; readonly client: object },
+>(proof: T): T {
+  for (const part of [proof.wish.scopes, proof.wish, proof.client, proof]) Object.freeze(part)
+  verified.add(proof)
+  return proof
 }
 
+/** Did {@link markVerified} enter this very object? */
 export function wasVerified(proof: object): boolean {
   return verified.has(proof)
 }

@@ -1,0 +1,11 @@
+// The alphabets of the signed strings. Their fields are joined by `|` and `,`, so a field that could hold either would
+// let one signature stand for two meanings. Both sides hold to them: the signer before it signs, the gate before it reads.
+
+/** Platform and device family: printable ASCII without `|`. */
+export const METADATA_PATTERN = /^[\x20-\x7b\x7d\x7e]{1,64}$/
+
+/** Tokens and join codes: printable ASCII without blanks and `|`. An empty one says that there is none. */
+export const SECRET_PATTERN = /^[\x21-\x7b\x7d\x7e]{0,512}$/
+
+/** The nonce of a challenge: base64url, or a UUID. */
+export const NONCE_PATTERN = /^[A-Za-z0-9_-]{1,128}$/
