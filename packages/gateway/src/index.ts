@@ -1,1 +1,11 @@
-export {}
+export type { GateClock } from './clock.ts'
+export { type CallContext, CallError, type CallHandler, type Connection } from './connection.ts'
+export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayError } from './errors.ts'
+export { createGate, type Gate } from './gate.ts'
+export type { GateEvent, GateMessage } from './gate-events.ts'
+export type { GateOptions } from './gate-options.ts'
+export type { GatewayTokenSource } from './gateway-token.ts'
+export { DEFAULT_LIMITS, type GateLimits } from './limits.ts'
+export type { GateMethod } from './methods.ts'
+export { type RunningGateway, type StartGatewayOptions, startGateway } from './start-gateway.ts'
+export type { GatePeer } from './upgrade.ts'

@@ -1,0 +1,342 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import {
+  type AdmissionFacts,
+  type AdmissionPolicy,
+  answerTo,
+  type ConnectionOrigin,
+  type ConnectParams,
+  type Decision,
+  decide,
+  type PeerAnswer,
+  PROTOCOL_RANGE,
+  parseConnect,
+  parseWish,
+  type Refusal,
+  type RuleId,
+  selectCredential,
+  verifyOpenClawProof,
+} from '@holdfast/handshake'
+import type { DeviceId } from '@holdfast/identity'
+import type { Admission, PairingStore } from '@holdfast/pairing-store'
+import type { RawData, WebSocket } from 'ws'
+import type { Budgets } from './budgets.ts'
+import type { GateClock } from './clock.ts'
+import { GatewayError } from './errors.ts'
+import { type EventOutlet, faultyPart } from './gate-events.ts'
+import type { CurrentToken } from './gateway-token.ts'
+import { helloOk } from './hello.ts'
+import { closeSocket } from './internal/socket-closing.ts'
+import type { GateLimits } from './limits.ts'
+import { type ConnectionHost, LiveConnection } from './live-connection.ts'
+import type { LiveSessions, Session } from './live-sessions.ts'
+import { socketClassOf } from './upgrade.ts'
+import type { WrongTokenDelays } from './wrong-token-delay.ts'
+
+/** What a gate lends to each handshake. */
+export interface Desk {
+  readonly store: PairingStore
+  readonly policy: AdmissionPolicy
+  readonly limits: GateLimits
+  readonly clock: GateClock
+  readonly token: CurrentToken
+  readonly budgets: Budgets<ConnectHandshake>
+  readonly waiting: Budgets<ConnectHandshake>
+  readonly delays: WrongTokenDelays
+  readonly sessions: LiveSessions
+  readonly events: EventOutlet
+  readonly host: ConnectionHost
+  readonly approveCommand: (requestId: string) => string
+  /** Resolves when the gate may admit at all. */
+  readonly prepared: () => Promise<void>
+  /** The methods that `hello-ok` names. */
+  readonly methodNames: readonly string[]
+  /** An admitted connection, before its `hello-ok` is sent. */
+  readonly introduce: (connection: LiveConnection) => void
+}
+
+/** Which rule refuses: of the upgrade and budget rules, or of the admission rules. */
+type RefusingRule = RuleId | '0' | '1'
+
+/** Bytes of frame headers and pings around the one frame that may come before authentication. */
+const FRAMING_BYTES = 1_024
+
+/**
+ * The handshake on one socket: challenge, one `connect`, and `hello-ok` or a refusal. Settles once, with the connection
+ * or an error; the peer is told by then.
+ */
+export class ConnectHandshake {
+  /** Rejects with {@link GatewayError} `PEER_REFUSED` or `PEER_LEFT`. */
+  readonly outcome: Promise<LiveConnection>
+  readonly #desk: Desk
+  readonly #socket: WebSocket
+  readonly #raw: Duplex | null
+  readonly #origin: ConnectionOrigin
+  readonly #nonce = randomBytes(32).toString('base64url')
+  #admitted: (connection: LiveConnection) => void = () => undefined
+  #refused: (error: GatewayError) => void = () => undefined
+  #state: 'challenged' | 'deciding' | 'answering' | 'over' = 'challenged'
+  #rawBytes = 0
+  #callId: string | null = null
+  #session: Session | null = null
+  #answerNow: (() => void) | null = null
+  #callOffDeadline: () => void
+
+  constructor(
+    desk: Desk,
+    socket: WebSocket,
+    peer: { readonly origin: ConnectionOrigin; readonly raw: Duplex | null },
+  ) {
+    this.#desk = desk
+    this.#socket = socket
+    this.#raw = peer.raw
+    this.#origin = peer.origin
+    this.outcome = new Promise((resolve, reject) => {
+      this.#admitted = resolve
+      this.#refused = reject
+    })
+    // Only `accept` has somebody who waits for it.
+    this.outcome.catch(() => undefined)
+    this.#raw?.prependListener('data', this.#countBytes)
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+    socket.on('message', this.#onMessage)
+    const { handshakeMs } = desk.limits
+    this.#callOffDeadline = desk.clock.after(handshakeMs, () =>
+      this.refuse({ code: 'handshake-timeout', limitMs: handshakeMs }, '0'),
+    )
+    desk.budgets.take(socketClassOf(peer.origin), this)?.refuse({ code: 'sockets-full' }, '0')
+    const payload = { nonce: this.#nonce, ts: desk.clock.nowMs() }
+    socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload }))
+  }
+
+  /** Refuses, and tells the peer: by the answer to its call, or by an event where it has made none that can be read. */
+  refuse(refusal: Refusal, rule: RefusingRule, told: Told = {}): void {
+    if (this.#state === 'over') return
+    this.#callOffDeadline()
+    const { events } = this.#desk
+    const deviceId = told.deviceId ?? null
+    const requestId = refusal.code === 'pairing-required' ? refusal.requestId : null
+    const { source } = this.#origin
+    events.emit(
+      { event: 'refused', refusal: refusal.code, rule, deviceId, requestId, source },
+      told.decision ?? null,
+    )
+    const command =
+      requestId !== null && this.#origin.directLocal ? this.#desk.approveCommand(requestId) : undefined
+    const answer = answerTo(refusal, { rule, ...(command !== undefined && { command }) })
+    const delayMs = told.delayMs ?? 0
+    if (delayMs === 0) this.#answer(answer, refusal, rule)
+    else this.#answerLater(answer, refusal, rule, delayMs)
+  }
+
+  // The peer waits without a place before authentication, so that nobody is kept out by those who guess.
+  #answerLater(answer: PeerAnswer, refusal: Refusal, rule: RefusingRule, delayMs: number): void {
+    const { budgets, waiting, clock } = this.#desk
+    this.#state = 'answering'
+    const answerNow = () => {
+      callOff()
+      this.#answerNow = null
+      waiting.release(this)
+      this.#answer(answer, refusal, rule)
+    }
+    const callOff = clock.after(delayMs, answerNow)
+    this.#answerNow = answerNow
+    budgets.release(this)
+    waiting.take(socketClassOf(this.#origin), this)?.answerNow()
+  }
+
+  /** The end of waiting, for one that has to make room. */
+  answerNow(): void {
+    this.#answerNow?.()
+  }
+
+  #answer(answer: PeerAnswer, refusal: Refusal, rule: RefusingRule): void {
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    const { error, closeCode, closeReason } = answer
+    const frame =
+      this.#callId === null
+        ? { type: 'event', event: 'connect.refused', payload: { error } }
+        : { type: 'res', id: this.#callId, ok: false, error }
+    this.#socket.send(JSON.stringify(frame))
+    const { clock, limits } = this.#desk
+    const deaf = refusal.code === 'frame-too-large'
+    closeSocket(
+      this.#socket,
+      { code: closeCode, reason: closeReason, deaf },
+      { clock, graceMs: limits.closeGraceMs },
+    )
+    this.#leave()
+    this.#refused(new GatewayError('PEER_REFUSED', { refusal, rule }))
+  }
+
+  /** Its place before authentication is kept until a refused socket is closed: closing slowly must not be free. */
+  #leave(): void {
+    this.#callOffDeadline()
+    this.#raw?.removeListener('data', this.#countBytes)
+    this.#socket.removeListener('message', this.#onMessage)
+    if (this.#session?.connection === null) this.#desk.sessions.unlist(this.#session)
+  }
+
+  readonly #countBytes = (chunk: Buffer): void => {
+    this.#rawBytes += chunk.length
+    const { connectBytes } = this.#desk.limits
+    if (this.#rawBytes <= connectBytes + FRAMING_BYTES || this.#state === 'answering') return
+    this.refuse({ code: 'frame-too-large', limitBytes: connectBytes }, '0')
+  }
+
+  // ws has closed the socket by itself, with the code of what was wrong in its bytes; the close event follows.
+  readonly #onError = (): void => undefined
+
+  readonly #onClose = (closeCode: number): void => {
+    this.#desk.budgets.release(this)
+    this.#desk.waiting.release(this)
+    this.#answerNow = null
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    this.#leave()
+    this.#refused(new GatewayError('PEER_LEFT', { closeCode }))
+  }
+
+  readonly #onMessage = (data: RawData, isBinary: boolean): void => {
+    if (this.#state === 'answering' || this.#state === 'over') return
+    // ws hands over Buffers unless it is told otherwise.
+    const taken = this.#take(data as Buffer, isBinary)
+    if (!('refused' in taken)) void this.#decide(taken)
+    else if (taken.refused.code === 'frame-too-large') this.refuse(taken.refused, '0')
+    else this.#refuseFrame(taken.refused)
+  }
+
+  #take(frame: Buffer, isBinary: boolean): ConnectParams | { readonly refused: Refusal } {
+    if (this.#state !== 'challenged') return { refused: { code: 'connect-repeated' } }
+    this.#state = 'deciding'
+    if (isBinary) return { refused: { code: 'malformed', problem: { kind: 'not-a-request' } } }
+    const { connectBytes } = this.#desk.limits
+    if (frame.length > connectBytes) return { refused: { code: 'frame-too-large', limitBytes: connectBytes } }
+    const reading = parseConnect(frame.toString())
+    this.#callId = reading.id
+    return reading.ok ? reading.params : { refused: { code: 'malformed', problem: reading.problem } }
+  }
+
+  #refuseFrame(refusal: Refusal): void {
+    const facts: AdmissionFacts = {
+      frame: { ok: false, refusal },
+      credential: { kind: 'none' },
+      proof: { verdict: 'absent' },
+      origin: this.#origin,
+      policy: this.#desk.policy,
+      device: null,
+      room: { ok: true },
+    }
+    this.#refuseBy(decide(facts), refusal)
+  }
+
+  #refuseBy(decision: Decision, refusal: Refusal, told: Told = {}): void {
+    this.refuse(refusal, decision.rule, { ...told, decision })
+  }
+
+  async #decide(params: ConnectParams): Promise<void> {
+    const desk = this.#desk
+    const protocol = negotiate(params)
+    if (protocol === null) return this.#refuseFrame({ code: 'protocol-mismatch' })
+    const wish = parseWish(desk.policy.roles, params.role, params.scopes)
+    if (wish === null) return this.#refuseFrame({ code: 'wish-unknown' })
+    try {
+      await desk.prepared()
+      const token = await desk.token.read()
+      if (this.#state !== 'deciding') return
+      const credential = selectCredential(params.auth, presented => token.matches(presented))
+      const proof = verifyOpenClawProof(params, {
+        roles: desk.policy.roles,
+        nonce: this.#nonce,
+        nowMs: desk.clock.nowMs(),
+      })
+      const attempt = {
+        frame: { ok: true, wish },
+        proof,
+        credential,
+        origin: this.#origin,
+        policy: desk.policy,
+        name: params.client.displayName,
+      } as const
+      this.#session = desk.sessions.list(attempt)
+      const admission = await desk.store.admit(attempt)
+      desk.sessions.noteSuccess()
+      this.#conclude(admission, this.#session, { params, protocol })
+    } catch (error) {
+      const part = faultyPart(error)
+      if (part === 'store') desk.sessions.noteFailure(error)
+      else desk.events.fault(part, error)
+      this.refuse({ code: 'store-unavailable' }, '0')
+    }
+  }
+
+  #conclude(
+    admission: Admission,
+    session: Session,
+    asked: { readonly params: ConnectParams; readonly protocol: number },
+  ): void {
+    const deviceId = session.deviceId
+    if (admission.outcome === 'refused') {
+      const { decision, refusal, opened } = admission
+      if (opened !== null) this.#desk.events.emit({ event: 'request', request: opened }, decision)
+      if (this.#state !== 'deciding') return
+      const delayMs = decision.rule === '3' ? this.#delayOf(asked.params) : 0
+      this.#refuseBy(decision, refusal, { deviceId, delayMs })
+    } else if (this.#state === 'deciding') this.#admit(admission, session, asked.protocol)
+  }
+
+  #admit(admission: Admission & { outcome: 'admitted' }, session: Session, protocol: number): void {
+    const desk = this.#desk
+    const { deviceId, scopes, registered, generationId, decision } = admission
+    const { role } = session.attempt.frame.wish
+    const { rule } = decision
+    const connection = new LiveConnection({ socket: this.#socket, deviceId, role, scopes, rule }, desk.host)
+    session.generationId = generationId
+    session.connection = connection
+    this.#state = 'over'
+    this.#leave()
+    desk.budgets.release(this)
+    this.#socket.removeListener('close', this.#onClose)
+    this.#socket.on('close', closeCode => {
+      desk.sessions.unlist(session)
+      const { connectionId, cutBy } = connection
+      desk.events.emit({ event: 'closed', connectionId, deviceId, closeCode, cut: cutBy })
+      connection.ended(closeCode)
+    })
+    const { source } = this.#origin
+    const { connectionId } = connection
+    desk.events.emit(
+      { event: 'admitted', connectionId, deviceId, role, scopes, rule, registered, source },
+      decision,
+    )
+    desk.introduce(connection)
+    const payload = helloOk({ connection, protocol, limits: desk.limits, methods: desk.methodNames })
+    if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })
+    if (deviceId !== null) desk.store.noteSeen(deviceId)
+    void desk.sessions.review(session)
+    this.#admitted(connection)
+  }
+
+  #delayOf(params: ConnectParams): number {
+    const { token, deviceToken, bootstrapToken, password } = params.auth
+    const shown = JSON.stringify([token, deviceToken, bootstrapToken, password])
+    const digest = createHash('sha256').update(shown).digest('base64url')
+    return this.#desk.delays.delayFor(this.#origin.source, digest, this.#desk.clock.nowMs())
+  }
+}
+
+/** What goes with a refusal, beside its reason. */
+interface Told {
+  /** Only where the device has proven it. */
+  readonly deviceId?: DeviceId | null
+  readonly decision?: Decision
+  readonly delayMs?: number
+}
+
+/** The highest protocol number that both speak, or `null`. */
+function negotiate(params: ConnectParams): number | null {
+  const highest = Math.min(params.maxProtocol, PROTOCOL_RANGE.max)
+  return highest >= Math.max(params.minProtocol, PROTOCOL_RANGE.min) ? highest : null
+}

@@ -1,0 +1,103 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Decision, RefusalCode, Role, RuleId, Scope } from '@holdfast/handshake'
+import type { DeviceId } from '@holdfast/identity'
+import type { RequestRecord } from '@holdfast/pairing-store'
+import { isGatewayError } from './errors.ts'
+
+/**
+ * Something that a gate did. No secret is in it, and no text that a peer chose but the name in a request, which the store
+ * has cleaned. Addresses are canonical; a device id is there only where the device has proven it.
+ */
+export type GateEvent =
+  | {
+      readonly event: 'admitted'
+      readonly connectionId: string
+      readonly deviceId: DeviceId | null
+      readonly role: Role
+      readonly scopes: readonly Scope[]
+      readonly rule: RuleId
+      /** Did the device become known by this very connection? */
+      readonly registered: boolean
+      readonly source: string
+    }
+  | {
+      readonly event: 'refused'
+      readonly refusal: RefusalCode
+      readonly rule: RuleId | '0' | '1'
+      readonly deviceId: DeviceId | null
+      readonly requestId: string | null
+      readonly source: string
+    }
+  /** A person is asked, for the first time. */
+  | { readonly event: 'request'; readonly request: RequestRecord }
+  | {
+      readonly event: 'request-closed'
+      readonly requestId: string
+      readonly deviceId: DeviceId
+      readonly outcome: 'approved' | 'rejected' | 'expired'
+    }
+  | {
+      readonly event: 'closed'
+      readonly connectionId: string
+      readonly deviceId: DeviceId | null
+      /** The close code that the socket ended with (RFC 6455 §7.1.5). */
+      readonly closeCode: number
+      /** Why the gate cut it, or `null` where the peer or the author ended it. */
+      readonly cut: RefusalCode | 'slow-consumer' | 'unresponsive' | null
+    }
+  /** The gate could not do its work; whoever it concerned was refused or cut. `error` is the cause. */
+  | {
+      readonly event: 'fault'
+      readonly part: FaultyPart
+      readonly error: unknown
+    }
+
+/** Where a gate's inability comes from. */
+export type FaultyPart = 'store' | 'gateway-token' | 'identity' | 'method' | 'listener'
+
+/** Of an error that kept the gate from deciding: which part it came from. */
+export function faultyPart(error: unknown): FaultyPart {
+  if (isGatewayError(error, 'IDENTITY_IS_DEVICE')) return 'identity'
+  return isGatewayError(error) ? 'gateway-token' : 'store'
+}
+
+/** What subscribers of the channel `holdfast:gateway` get: the event, and the decision where there was one. */
+export interface GateMessage {
+  readonly gate: object
+  readonly event: GateEvent
+  readonly decision: Decision | null
+}
+
+const gateChannel = channel('holdfast:gateway')
+
+/** Tells listeners and the diagnostics channel. A listener that throws is reported, and harms nobody else. */
+export class EventOutlet {
+  readonly #gate: object
+  readonly #listeners = new Set<(event: GateEvent) => void>()
+
+  constructor(gate: object) {
+    this.#gate = gate
+  }
+
+  listen(listener: (event: GateEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  emit(event: GateEvent, decision: Decision | null = null): void {
+    if (gateChannel.hasSubscribers) {
+      gateChannel.publish({ gate: this.#gate, event, decision } satisfies GateMessage)
+    }
+    for (const listener of this.#listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : 'a gate listener threw', 'HoldfastGateListener')
+      }
+    }
+  }
+
+  fault(part: FaultyPart, error: unknown): void {
+    this.emit({ event: 'fault', part, error })
+  }
+}

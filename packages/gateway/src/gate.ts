@@ -1,0 +1,306 @@
+import { randomInt } from 'node:crypto'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import {
+  type AdmissionPolicy,
+  answerTo,
+  type ConnectionOrigin,
+  canonicalAddress,
+  decideUpgrade,
+  defineRoles,
+  type RoleTable,
+  type Scope,
+  type UpgradeDecision,
+  type UpgradePolicy,
+} from '@holdfast/handshake'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { Budgets } from './budgets.ts'
+import { type GateClock, systemClock } from './clock.ts'
+import { ConnectHandshake, type Desk } from './connect.ts'
+import type { Connection } from './connection.ts'
+import { GatewayError } from './errors.ts'
+import { EventOutlet, faultyPart, type GateEvent } from './gate-events.ts'
+import { checkScopeOptions, type GateOptions } from './gate-options.ts'
+import { CurrentToken } from './gateway-token.ts'
+import { closeSocket, ReasonedSocket } from './internal/socket-closing.ts'
+import { completeLimits, type GateLimits } from './limits.ts'
+import type { LiveConnection } from './live-connection.ts'
+import { cut, LiveSessions } from './live-sessions.ts'
+import { CallDesk } from './methods.ts'
+import { type GatePeer, headersOfPeer, headersOfRequest, refuseUpgrade, upgradePolicyOf } from './upgrade.ts'
+import { WrongTokenDelays } from './wrong-token-delay.ts'
+
+/** The gate of a WebSocket server: nobody gets a connection but by the rules of `@holdfast/handshake`. */
+export interface Gate {
+  /**
+   * Resolves once the store has the gate's settings and token. Until then nobody is admitted; where it rejects, nobody is
+   * either, and each `connect` tries again.
+   *
+   * @throws {@link GatewayError} `IDENTITY_IS_DEVICE`, `GATEWAY_TOKEN_WEAK`; and the store's own errors
+   */
+  readonly ready: Promise<void>
+  /** Take the WebSocket upgrades of this server, all of them. Returns how to let go of it. */
+  attach(server: Server): () => void
+  /** Take one upgrade, from a server's `upgrade` event. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /**
+   * Take a socket that the server has upgraded itself. Its `maxPayload` is the server's own affair. Give `address` and
+   * `headers` as the upgrade request had them: whoever leaves out a forwarding header makes a remote peer local.
+   *
+   * @throws {@link GatewayError} `PEER_REFUSED`, `PEER_LEFT`, `GATE_CLOSED`
+   */
+  accept(socket: WebSocket, peer: GatePeer): Promise<Connection>
+  /** Told of each admitted connection before its `hello-ok` is sent. Returns how to stop. */
+  onConnection(listener: (connection: Connection) => void): () => void
+  /** Told of everything that the gate does; the same goes to the diagnostics channel `holdfast:gateway`. */
+  onEvent(listener: (event: GateEvent) => void): () => void
+  /** The admitted connections, now. */
+  connections(): readonly Connection[]
+  /** Ends all sockets with 1012, which clients retry. Resolves when they are closed. Does not close the store. */
+  close(): Promise<void>
+}
+
+/**
+ * A gate over a store: it challenges each socket, verifies one `connect`, admits or refuses by the rules and says why,
+ * and ends live connections whose device or token the store no longer trusts.
+ *
+ * @throws TypeError where an option is not what it must be; `trustedLocal` has no default.
+ * @throws {@link GatewayError} `GATEWAY_TOKEN_WEAK`, where the token is given as text.
+ * @throws {@link HandshakeError} `ROLES_INVALID`
+ */
+export function createGate(options: GateOptions): Gate {
+  return new WebSocketGate(options)
+}
+
+const TOKEN_INTERVAL_MS = 5_000
+
+class WebSocketGate implements Gate {
+  readonly ready: Promise<void>
+  readonly #options: GateOptions
+  readonly #roles: RoleTable
+  readonly #upgradePolicy: UpgradePolicy
+  readonly #limits: GateLimits
+  readonly #clock: GateClock
+  readonly #events: EventOutlet
+  readonly #sessions: LiveSessions
+  readonly #token: CurrentToken
+  readonly #desk: Desk
+  readonly #server: WebSocketServer
+  /** Every socket that is not closed yet, and how it came in. */
+  readonly #sockets = new Map<WebSocket, ConnectHandshake>()
+  readonly #connectionListeners = new Set<(connection: Connection) => void>()
+  readonly #detach = new Set<() => void>()
+  #isPrepared = false
+  #preparing: Promise<void>
+  readonly #timers = new Map<string, () => void>()
+  #isClosed = false
+
+  constructor(options: GateOptions) {
+    this.#options = options
+    this.#roles = defineRoles(options.roles)
+    checkScopeOptions(options, this.#roles)
+    this.#limits = completeLimits(options.limits ?? {})
+    this.#clock = options.clock ?? systemClock
+    this.#upgradePolicy = upgradePolicyOf(options)
+    this.#events = new EventOutlet(this)
+    this.#token = new CurrentToken(options.gatewayToken, options.store)
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: this.#limits.frameBytes,
+      WebSocket: ReasonedSocket,
+    })
+    const { storeLossMs } = this.#limits
+    const { store } = options
+    this.#sessions = new LiveSessions({ store, clock: this.#clock, events: this.#events, storeLossMs })
+    this.#desk = this.#openDesk()
+    this.#preparing = this.#prepare()
+    this.ready = this.#preparing
+    // Reported as an event, and to each peer; a host that does not look at `ready` is not ended by it.
+    this.ready.catch(error => this.#events.fault(faultyPart(error), error))
+    this.#every('tick', this.#limits.tickIntervalMs, () => this.#tick())
+    this.#every('token', TOKEN_INTERVAL_MS, () => this.#lookAtToken())
+  }
+
+  attach(server: Server): () => void {
+    const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
+      this.handleUpgrade(request, socket, head)
+    server.on('upgrade', listener)
+    const detach = () => {
+      server.off('upgrade', listener)
+      this.#detach.delete(detach)
+    }
+    this.#detach.add(detach)
+    return detach
+  }
+
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#isClosed) {
+      refuseUpgrade(socket, 503, { code: 'shutting-down' })
+      return
+    }
+    const facts = {
+      peerAddress: request.socket.remoteAddress ?? '',
+      headers: headersOfRequest(request),
+      policy: this.#upgradePolicy,
+    }
+    const decision = decideUpgrade(facts)
+    if (decision.outcome === 'refused') {
+      this.#reportUpgrade(decision, facts.peerAddress)
+      refuseUpgrade(socket, decision.status, decision.refusal)
+      return
+    }
+    this.#server.handleUpgrade(request, socket, head, upgraded => {
+      this.#begin(upgraded, { origin: decision.origin, raw: socket })
+    })
+  }
+
+  async accept(socket: WebSocket, peer: GatePeer): Promise<Connection> {
+    const patience = { clock: this.#clock, graceMs: this.#limits.closeGraceMs }
+    // Until the handshake listens by itself: an error without a listener would end the process.
+    socket.on('error', () => undefined)
+    if (this.#isClosed) {
+      closeSocket(socket, { code: 1012, reason: 'gateway shutting down' }, patience)
+      throw new GatewayError('GATE_CLOSED', {})
+    }
+    const facts = { peerAddress: peer.address, headers: headersOfPeer(peer), policy: this.#upgradePolicy }
+    const decision = decideUpgrade(facts)
+    if (decision.outcome === 'refused') {
+      this.#reportUpgrade(decision, facts.peerAddress)
+      const { closeCode, closeReason } = answerTo(decision.refusal, { rule: '1' })
+      closeSocket(socket, { code: closeCode, reason: closeReason }, patience)
+      throw new GatewayError('PEER_REFUSED', { refusal: decision.refusal, rule: '1' })
+    }
+    return this.#begin(socket, { origin: decision.origin, raw: null }).outcome
+  }
+
+  onConnection(listener: (connection: Connection) => void): () => void {
+    this.#connectionListeners.add(listener)
+    return () => this.#connectionListeners.delete(listener)
+  }
+
+  onEvent(listener: (event: GateEvent) => void): () => void {
+    return this.#events.listen(listener)
+  }
+
+  connections(): readonly Connection[] {
+    return this.#sessions.connections()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const detach of this.#detach) detach()
+    for (const callOff of this.#timers.values()) callOff()
+    this.#sessions.close()
+    const closed = [...this.#sockets.keys()].map(
+      socket => new Promise<void>(resolve => socket.once('close', () => resolve())),
+    )
+    for (const handshake of this.#sockets.values()) handshake.refuse({ code: 'shutting-down' }, '0')
+    for (const connection of this.#sessions.connections()) cut(connection, { code: 'shutting-down' })
+    await Promise.all(closed)
+  }
+
+  #openDesk(): Desk {
+    const { store, methods = {}, trustedLocal, deviceless, approveCommand } = this.#options
+    const limits = this.#limits
+    const policy: AdmissionPolicy = {
+      roles: this.#roles,
+      ceiling: trustedLocal === false ? null : (trustedLocal.ceiling as readonly Scope[]),
+      deviceless: (deviceless?.scopes as readonly Scope[] | undefined) ?? null,
+    }
+    const callDesk = new CallDesk(methods, { events: this.#events, callsInFlight: limits.callsInFlight })
+    return {
+      store,
+      policy,
+      limits,
+      clock: this.#clock,
+      token: this.#token,
+      budgets: new Budgets(limits.unauthenticatedSockets, below => randomInt(below)),
+      waiting: new Budgets(limits.waitingForAnswer, below => randomInt(below)),
+      delays: new WrongTokenDelays(limits.wrongTokenDelayMs),
+      sessions: this.#sessions,
+      events: this.#events,
+      host: {
+        roles: this.#roles,
+        limits,
+        clock: this.#clock,
+        desk: callDesk,
+        answersCalls: this.#options.methods !== undefined,
+      },
+      approveCommand: approveCommand ?? (requestId => `holdfast approve ${requestId}`),
+      prepared: () => this.#prepared(),
+      methodNames: Object.keys(methods),
+      introduce: connection => this.#introduce(connection),
+    }
+  }
+
+  #begin(
+    socket: WebSocket,
+    peer: { readonly origin: ConnectionOrigin; readonly raw: Duplex | null },
+  ): ConnectHandshake {
+    const handshake = new ConnectHandshake(this.#desk, socket, peer)
+    this.#sockets.set(socket, handshake)
+    socket.once('close', () => this.#sockets.delete(socket))
+    return handshake
+  }
+
+  #introduce(connection: LiveConnection): void {
+    for (const listener of this.#connectionListeners) {
+      try {
+        listener(connection)
+      } catch (error) {
+        this.#events.fault('listener', error)
+      }
+    }
+  }
+
+  #reportUpgrade(decision: UpgradeDecision & { readonly outcome: 'refused' }, peerAddress: string): void {
+    const { rule, refusal } = decision
+    const source = canonicalAddress(peerAddress) ?? 'unknown'
+    const event = { event: 'refused', refusal: refusal.code, rule, source } as const
+    this.#events.emit({ ...event, deviceId: null, requestId: null })
+  }
+
+  async #prepared(): Promise<void> {
+    if (this.#isPrepared) return
+    const attempt = this.#preparing
+    try {
+      await attempt
+    } catch {
+      // Whoever comes first after a failure tries again, for all who wait.
+      if (this.#preparing === attempt) this.#preparing = this.#prepare()
+      await this.#preparing
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const { store, identity, trustedLocal, roles } = this.#options
+    if ((await store.findDevice(identity.id)) !== null) {
+      throw new GatewayError('IDENTITY_IS_DEVICE', { deviceId: identity.id })
+    }
+    await store.putSettings({ roles, ceiling: trustedLocal === false ? null : trustedLocal.ceiling })
+    await this.#token.read()
+    this.#isPrepared = true
+  }
+
+  #every(name: string, intervalMs: number, action: () => void): void {
+    const callOff = this.#clock.after(intervalMs, () => {
+      this.#every(name, intervalMs, action)
+      action()
+    })
+    this.#timers.set(name, callOff)
+  }
+
+  #tick(): void {
+    const payload = { ts: this.#clock.nowMs() }
+    const frame = Buffer.from(JSON.stringify({ type: 'event', event: 'tick', payload }))
+    for (const connection of this.#sessions.connections()) connection.tick(frame)
+  }
+
+  /** A rotation is noticed though nobody connects: the store then tells, and what the old token admitted is cut. */
+  #lookAtToken(): void {
+    if (!this.#isPrepared) return
+    this.#token.read().catch(error => this.#events.fault(faultyPart(error), error))
+  }
+}

@@ -1,0 +1,34 @@
+import type { HelloOk } from '@holdfast/handshake'
+import type { GateLimits } from './limits.ts'
+import type { LiveConnection } from './live-connection.ts'
+
+/** The version of this package, as `hello-ok` names it. */
+export const SERVER_VERSION = 'holdfast-0.1.0'
+
+/** The answer to an admitted `connect`, in the shape that OpenClaw's clients read. */
+export function helloOk(facts: {
+  readonly connection: LiveConnection
+  readonly protocol: number
+  readonly limits: GateLimits
+  readonly methods: readonly string[]
+}): HelloOk {
+  const { connection, limits } = facts
+  return {
+    type: 'hello-ok',
+    protocol: facts.protocol,
+    server: { version: SERVER_VERSION, connId: connection.connectionId },
+    features: { methods: facts.methods, events: ['tick'] },
+    snapshot: {
+      presence: [],
+      health: {},
+      stateVersion: { presence: 0, health: 0 },
+      uptimeMs: Math.floor(process.uptime() * 1000),
+    },
+    auth: { role: connection.role, scopes: connection.scopes },
+    policy: {
+      maxPayload: limits.frameBytes,
+      maxBufferedBytes: limits.bufferedBytes,
+      tickIntervalMs: limits.tickIntervalMs,
+    },
+  }
+}

@@ -1,0 +1,199 @@
+import { answerTo, CUT_CLOSE_CODE, type Refusal } from '@holdfast/handshake'
+import type { DeviceId } from '@holdfast/identity'
+import type { AdmissionAttempt, PairingStore, StoreChange } from '@holdfast/pairing-store'
+import type { GateClock } from './clock.ts'
+import type { EventOutlet } from './gate-events.ts'
+import type { LiveConnection } from './live-connection.ts'
+
+const PROBE_INTERVAL_MS = 5_000
+
+/** A session from before its facts are read until its socket is closed. */
+export interface Session {
+  readonly attempt: AdmissionAttempt
+  readonly deviceId: DeviceId | null
+  /** The generation of the gateway token that it showed, or `null`. */
+  generationId: string | null
+  /** `null` while it is decided on. */
+  connection: LiveConnection | null
+  /** Something about it changed, and the rules have not been asked since. */
+  stale: boolean
+  reviewing: boolean
+}
+
+/** What the watch over live sessions works with. */
+export interface SessionsOptions {
+  readonly store: PairingStore
+  readonly clock: GateClock
+  readonly events: EventOutlet
+  /** How long live sockets outlive a store that does not answer. */
+  readonly storeLossMs: number
+}
+
+/**
+ * Who is connected, and the watch over whether they still may be. A session is listed *before* its facts are read: a
+ * change that is committed after the reading finds it here, one committed before was read. None falls between.
+ */
+export class LiveSessions {
+  readonly #store: PairingStore
+  readonly #clock: GateClock
+  readonly #events: EventOutlet
+  readonly #storeLossMs: number
+  readonly #all = new Set<Session>()
+  readonly #byDevice = new Map<DeviceId, Set<Session>>()
+  readonly #stop: (() => void)[] = []
+  #failingSinceMs: number | null = null
+  #probing = false
+
+  constructor(options: SessionsOptions) {
+    this.#store = options.store
+    this.#clock = options.clock
+    this.#events = options.events
+    this.#storeLossMs = options.storeLossMs
+    this.#stop.push(options.store.subscribe(change => this.#onChange(change)))
+    this.#scheduleProbe()
+  }
+
+  list(attempt: AdmissionAttempt): Session {
+    const deviceId = attempt.proof.verdict === 'verified' ? attempt.proof.proof.deviceId : null
+    const session: Session = {
+      attempt,
+      deviceId,
+      generationId: null,
+      connection: null,
+      stale: false,
+      reviewing: false,
+    }
+    this.#all.add(session)
+    if (deviceId !== null) {
+      const siblings = this.#byDevice.get(deviceId)
+      if (siblings === undefined) this.#byDevice.set(deviceId, new Set([session]))
+      else siblings.add(session)
+    }
+    return session
+  }
+
+  unlist(session: Session): void {
+    this.#all.delete(session)
+    if (session.deviceId === null) return
+    const siblings = this.#byDevice.get(session.deviceId)
+    siblings?.delete(session)
+    if (siblings?.size === 0) this.#byDevice.delete(session.deviceId)
+  }
+
+  connections(): LiveConnection[] {
+    return [...this.#all].flatMap(session => session.connection ?? [])
+  }
+
+  /** The end of the watch. The sessions are left to whoever closes the gate. */
+  close(): void {
+    for (const stop of this.#stop.splice(0)) stop()
+  }
+
+  /** Ask the rules again about a session, until nothing has changed while they were asked. */
+  async review(session: Session): Promise<void> {
+    session.stale = true
+    if (session.reviewing) return
+    session.reviewing = true
+    try {
+      while (session.stale && session.connection !== null && session.connection.cutBy === null) {
+        session.stale = false
+        const refusal = await this.#verdict(session)
+        if (refusal !== null) cut(session.connection, refusal)
+      }
+    } catch (error) {
+      // It stays stale: the rules are asked again as soon as the store answers.
+      session.stale = true
+      this.noteFailure(error)
+    } finally {
+      session.reviewing = false
+    }
+  }
+
+  /** The store answered. What could not be reviewed meanwhile is reviewed now. */
+  noteSuccess(): void {
+    if (this.#failingSinceMs === null) return
+    this.#failingSinceMs = null
+    for (const session of this.#all)
+      if (session.stale && session.connection !== null) void this.review(session)
+  }
+
+  noteFailure(error: unknown): void {
+    this.#failingSinceMs ??= this.#clock.nowMs()
+    this.#events.fault('store', error)
+  }
+
+  async #verdict(session: Session): Promise<Refusal | null> {
+    if (session.generationId !== null) {
+      const current = await this.#store.findGatewayToken()
+      if (current?.generationId !== session.generationId) return { code: 'token-rotated' }
+    }
+    if (session.deviceId === null) return null
+    const decision = await this.#store.review(session.attempt)
+    if (decision.outcome === 'admitted') return null
+    const revoked = decision.outcome === 'refused' && decision.refusal.code === 'device-revoked'
+    return { code: revoked ? 'device-revoked' : 'scopes-narrowed' }
+  }
+
+  #onChange(change: StoreChange): void {
+    switch (change.kind) {
+      case 'device-changed':
+        for (const session of this.#byDevice.get(change.deviceId) ?? []) this.#changed(session)
+        break
+      case 'gateway-token-changed':
+        // One that is still decided on has no generation yet, and may be given the old one.
+        for (const session of this.#all) {
+          if (session.generationId !== null || session.connection === null) this.#changed(session)
+        }
+        break
+      case 'request-closed': {
+        const { requestId, deviceId, outcome } = change
+        this.#events.emit({ event: 'request-closed', requestId, deviceId, outcome })
+        break
+      }
+      case 'request-opened':
+      case 'settings-changed':
+        break
+    }
+  }
+
+  #changed(session: Session): void {
+    if (session.connection === null) session.stale = true
+    else void this.review(session)
+  }
+
+  #scheduleProbe(): void {
+    const callOff = this.#clock.after(PROBE_INTERVAL_MS, () => {
+      this.#stop.splice(this.#stop.indexOf(callOff), 1)
+      this.#scheduleProbe()
+      void this.#probe()
+    })
+    this.#stop.push(callOff)
+  }
+
+  async #probe(): Promise<void> {
+    const nowMs = this.#clock.nowMs()
+    if (this.#failingSinceMs !== null && nowMs - this.#failingSinceMs >= this.#storeLossMs) {
+      for (const connection of this.connections()) cut(connection, { code: 'store-unavailable' })
+    }
+    if (this.#probing) {
+      // The last probe still hangs: that is a failure, too.
+      this.#failingSinceMs ??= nowMs
+      return
+    }
+    this.#probing = true
+    try {
+      await this.#store.findGatewayToken()
+      this.noteSuccess()
+    } catch (error) {
+      this.noteFailure(error)
+    } finally {
+      this.#probing = false
+    }
+  }
+}
+
+/** End a live connection by a refusal. One that waiting cannot cure ends with 4001, whatever a `connect` would be told. */
+export function cut(connection: LiveConnection, refusal: Refusal): void {
+  const { closeCode, closeReason, retryable } = answerTo(refusal, { rule: '8' })
+  connection.cut(refusal.code, retryable ? closeCode : CUT_CLOSE_CODE, closeReason)
+}
