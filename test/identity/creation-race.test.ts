@@ -26,7 +26,9 @@ function expectOneIdentity(outcomes: readonly Outcome[], directory: string): voi
   expect(answers.filter(answer => answer.id === undefined)).toEqual([])
   expect(new Set(answers.map(answer => answer.id)).size).toBe(1)
   expect(answers.filter(answer => answer.created)).toHaveLength(1)
-  const stored = JSON.parse(readFileSync(join(directory, 'device', 'key.json'), 'utf8')) as { deviceId: string }
+  const stored = JSON.parse(readFileSync(join(directory, 'device', 'key.json'), 'utf8')) as {
+    deviceId: string
+  }
   expect(stored.deviceId).toBe(answers[0]?.id)
   expect(treeOf(directory)).toEqual(['device', join('device', 'key.json')])
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isIdentityError, type IdentityError } from '@holdfast/identity'
+import { type IdentityError, isIdentityError } from '@holdfast/identity'
 import { onTestFinished } from 'vitest'
 
 /** A fresh directory that is gone after the test. */

@@ -14,6 +14,7 @@ try {
     createKey(place, 0, {
       tryLock: () => 'unavailable',
       *publish({ stateDirectory, folder, file }, bytes) {
+        yield 0
         mkdirSync(join(stateDirectory, folder), { recursive: true, mode: 0o700 })
         writeFileSync(join(stateDirectory, folder, file), bytes, { mode: 0o600 })
         return true

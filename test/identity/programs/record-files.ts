@@ -6,7 +6,15 @@ import { syncBuiltinESMExports } from 'node:module'
 const root = process.env['HOLDFAST_TEST_ROOT'] ?? ''
 const record = process.env['HOLDFAST_TEST_RECORD']
 const killAt = Number(process.env['HOLDFAST_TEST_KILL_AT'] ?? 0)
-const changing = new Set(['mkdirSync', 'writeSync', 'fsyncSync', 'renameSync', 'rmdirSync', 'rmSync', 'unlinkSync'])
+const changing = new Set([
+  'mkdirSync',
+  'writeSync',
+  'fsyncSync',
+  'renameSync',
+  'rmdirSync',
+  'rmSync',
+  'unlinkSync',
+])
 const watched = [...changing, 'openSync', 'readSync', 'fstatSync', 'utimesSync', 'chmodSync', 'writeFileSync']
 const paths = new Map<number, string>()
 const calls: { name: string; path: string; flags?: unknown; to?: string }[] = []

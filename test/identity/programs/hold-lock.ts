@@ -1,0 +1,12 @@
+// Holds the lock of an install until it is lost, and prints whether it still thinks it has it.
+import { locateState, withInstallLock } from '@holdfast/identity/state'
+
+const location = locateState({ directory: process.argv[2] ?? '' })
+const held = await withInstallLock(location, async lock => {
+  console.log('holding')
+  for (let waited = 0; lock.held && waited < 60_000; waited += 50) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  return lock.held
+})
+console.log(JSON.stringify({ held }))

@@ -1,0 +1,4 @@
+// Prints where the state of the app `demo` is.
+import { locateState } from '@holdfast/identity/state'
+
+console.log(JSON.stringify(locateState({ app: 'demo' }).directory))

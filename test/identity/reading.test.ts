@@ -1,0 +1,291 @@
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { findIdentity, openIdentity, openIdentitySync, verifySignature } from '@holdfast/identity'
+import { describe, expect, test } from 'vitest'
+import { runProgram } from '../support/processes.ts'
+import { failureOf, freshFolder, treeOf } from './state-folder.ts'
+
+const opener = new URL('./programs/open.ts', import.meta.url)
+const preload = (name: string): string => new URL(`./programs/${name}.ts`, import.meta.url).href
+const asRoot = process.geteuid?.() === 0
+
+async function installed(): Promise<{ directory: string; keyFile: string; id: string; bytes: Buffer }> {
+  const directory = join(freshFolder(), 'state')
+  const { id } = await openIdentity({ directory })
+  const keyFile = join(directory, 'device', 'key.json')
+  return { directory, keyFile, id, bytes: readFileSync(keyFile) }
+}
+
+/** Every way to open refuses with this code, and the file is as it was. */
+async function expectRefused(directory: string, code: string, keyFile: string): Promise<void> {
+  const before = readFileSync(keyFile)
+  for (const open of [openIdentity, openIdentitySync, findIdentity]) {
+    const failure = await failureOf(() => open({ directory }))
+    expect(failure.code).toBe(code)
+    expect(failure.detail).toHaveProperty('path')
+    expect(failure.detail).toHaveProperty('fix')
+  }
+  expect(readFileSync(keyFile)).toEqual(before)
+}
+
+describe('an existing key', () => {
+  test('F05: many processes, one after another, are one device', async () => {
+    const directory = join(freshFolder(), 'state')
+    const ids = new Set<unknown>()
+    for (let count = process.env['HOLDFAST_LONG'] === undefined ? 20 : 200; count > 0; count--) {
+      const { answer } = await runProgram(opener, {
+        args: [JSON.stringify({ directory, sync: count % 2 === 0 })],
+      })
+      ids.add((answer as { id?: string }).id)
+    }
+    expect([...ids]).toEqual([(await findIdentity({ directory }))?.id])
+  })
+
+  test('F06: restarts leave hash and time of the key file as they were', async () => {
+    const { directory, keyFile } = await installed()
+    const look = (): unknown => {
+      const { mtimeNs, ctimeNs, ino } = statSync(keyFile, { bigint: true })
+      return { mtimeNs, ctimeNs, ino, hash: createHash('sha256').update(readFileSync(keyFile)).digest('hex') }
+    }
+    const before = look()
+    for (let count = 0; count < 10; count++) {
+      await runProgram(opener, { args: [JSON.stringify({ directory })] })
+    }
+    expect(look()).toEqual(before)
+    expect(treeOf(directory)).toEqual(['device', join('device', 'key.json')])
+  })
+
+  test('F81: is opened once, looked at once and read, and nothing is written or locked', async () => {
+    const { directory, keyFile } = await installed()
+    const record = join(freshFolder(), 'calls.json')
+    for (const sync of [true, false]) {
+      await runProgram(opener, {
+        args: [JSON.stringify({ directory, sync })],
+        nodeFlags: ['--import', preload('record-files')],
+        env: { HOLDFAST_TEST_ROOT: directory, HOLDFAST_TEST_RECORD: record },
+      })
+      const calls = JSON.parse(readFileSync(record, 'utf8')) as { name: string; path: string }[]
+      expect(calls.map(call => call.name)).toEqual(['openSync', 'fstatSync', 'readSync'])
+      expect(new Set(calls.map(call => call.path))).toEqual(new Set([keyFile]))
+    }
+  })
+
+  test('is read with neither the lock library nor portable cryptography loaded', async () => {
+    const record = join(freshFolder(), 'modules.json')
+    const modulesOf = async (directory: string, extra: readonly string[] = []): Promise<string> => {
+      await runProgram(opener, {
+        args: [JSON.stringify({ directory, sync: true })],
+        nodeFlags: ['--import', preload('record-modules'), ...extra],
+        env: { HOLDFAST_TEST_RECORD: record },
+      })
+      return (JSON.parse(readFileSync(record, 'utf8')) as string[]).join('\n')
+    }
+    const { directory } = await installed()
+    expect(await modulesOf(directory)).not.toMatch(/proper-lockfile|noble/)
+    // The recorder does see them where they are loaded.
+    expect(await modulesOf(join(freshFolder(), 'new'))).toMatch(/proper-lockfile/)
+    expect(await modulesOf(directory, ['--import', preload('without-native-ed25519')])).toMatch(/noble/)
+  })
+
+  test('F81: can be read in directories that nobody may write', async () => {
+    const { directory, id } = await installed()
+    chmodSync(join(directory, 'device'), 0o500)
+    chmodSync(directory, 0o500)
+    try {
+      const identity = openIdentitySync({ directory })
+      expect(identity.id).toBe(id)
+      const message = Buffer.from('still able to sign')
+      expect(verifySignature(identity.publicKey, message, identity.sign(message))).toBe(true)
+    } finally {
+      chmodSync(directory, 0o700)
+      chmodSync(join(directory, 'device'), 0o700)
+    }
+  })
+
+  test('may begin with a byte order mark and have CRLF line ends', async () => {
+    const { directory, keyFile, id, bytes } = await installed()
+    writeFileSync(keyFile, `\uFEFF${bytes.toString().replaceAll('\n', '\r\n')}`)
+    expect((await openIdentity({ directory })).id).toBe(id)
+  })
+
+  test('F64: its id is the hash of its key, whatever the caller says', async () => {
+    const { directory } = await installed()
+    const { id, publicKey } = await openIdentity({
+      directory,
+      ...{ id: 'f'.repeat(64), deviceId: 'f'.repeat(64) },
+    })
+    expect(createHash('sha256').update(publicKey.toBytes()).digest('hex')).toBe(id)
+  })
+
+  test('is not found where there is none, and looking makes none', async () => {
+    const directory = join(freshFolder(), 'state')
+    expect(await findIdentity({ directory })).toBeNull()
+    expect(await findIdentity({ directory, name: 'gateway' })).toBeNull()
+    expect(treeOf(join(directory, '..'))).toEqual([])
+  })
+
+  test('device and gateway are two identities of one install', async () => {
+    const { directory, id } = await installed()
+    const gateway = await openIdentity({ directory, name: 'gateway' })
+    expect(gateway.created).toBe(true)
+    expect(gateway.id).not.toBe(id)
+    expect((await openIdentity({ directory })).id).toBe(id)
+  })
+})
+
+describe('a key that cannot be used is never replaced', () => {
+  const damages: readonly [string, (text: string) => string | Buffer][] = [
+    ['0 bytes', () => ''],
+    ['half its length', text => text.slice(0, text.length / 2)],
+    ['not JSON', () => 'device key: see the wiki'],
+    ['an array', () => '[]'],
+    ['another format', text => text.replace('holdfast-key', 'other-key')],
+    ['a newer version', text => text.replace('"version": 1', '"version": 2')],
+    ['no private key', text => text.replace('secretKey', 'formerKey')],
+    ['a private key of 31 bytes', text => text.replace(/("secretKey": ")./, '$1')],
+    ['random bytes', () => Buffer.from(Array.from({ length: 300 }, (_, i) => (i * 167) % 256))],
+    ['100 KB', text => text + ' '.repeat(100_000)],
+  ]
+  test.each(damages)('F04: %s', async (_, damage) => {
+    const { directory, keyFile, bytes } = await installed()
+    writeFileSync(keyFile, damage(bytes.toString()))
+    await expectRefused(directory, 'KEY_FILE_DAMAGED', keyFile)
+  })
+
+  test('C16: the id of another key', async () => {
+    const [mine, theirs] = [await installed(), await installed()]
+    writeFileSync(mine.keyFile, mine.bytes.toString().replace(mine.id, theirs.id))
+    await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile)
+  })
+
+  test('C16: the public key, or the private key, of another', async () => {
+    const [mine, theirs] = [await installed(), await installed()]
+    const stored = JSON.parse(mine.bytes.toString())
+    const other = JSON.parse(theirs.bytes.toString())
+    for (const swapped of [
+      { ...stored, publicKey: other.publicKey },
+      { ...stored, secretKey: other.secretKey },
+    ]) {
+      writeFileSync(mine.keyFile, JSON.stringify(swapped))
+      await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile)
+    }
+  })
+
+  test.runIf(process.platform !== 'win32')('H15: a file or directory that others may enter', async () => {
+    for (const mode of [0o640, 0o604, 0o620, 0o666, 0o610]) {
+      const { directory, keyFile } = await installed()
+      chmodSync(keyFile, mode)
+      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile)
+      expect(statSync(keyFile).mode & 0o777).toBe(mode)
+    }
+    for (const part of ['.', 'device', '..']) {
+      const { directory, keyFile } = await installed()
+      chmodSync(join(directory, part), 0o777)
+      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile)
+    }
+  })
+
+  test('H16: a symbolic link in the place of the file, its directory or the state directory', async () => {
+    for (const part of ['device/key.json', 'device', '.']) {
+      const { directory, keyFile } = await installed()
+      const path = join(directory, part)
+      const elsewhere = join(freshFolder(), 'elsewhere')
+      renameSync(path, elsewhere)
+      symlinkSync(elsewhere, path)
+      await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
+    }
+  })
+
+  test('H16: a link that leads nowhere is not "no key"', async () => {
+    const { directory, keyFile } = await installed()
+    rmSync(keyFile)
+    symlinkSync(join(directory, 'nowhere'), keyFile)
+    expect((await failureOf(() => openIdentity({ directory }))).code).toBe('KEY_FILE_LINKED')
+  })
+
+  test('H16: a file with a second name', async () => {
+    const { directory, keyFile } = await installed()
+    linkSync(keyFile, join(freshFolder(), 'second'))
+    await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
+  })
+
+  test('F04: a directory in the place of the file', async () => {
+    const { directory, keyFile } = await installed()
+    rmSync(keyFile)
+    mkdirSync(keyFile)
+    expect((await failureOf(() => openIdentity({ directory }))).code).toBe('KEY_FILE_DAMAGED')
+  })
+
+  test.runIf(asRoot)('C16: a file, a directory or a link of another user', async () => {
+    for (const part of ['device/key.json', 'device', '.']) {
+      const { directory, keyFile } = await installed()
+      chownSync(join(directory, part), 12345, 12345)
+      await expectRefused(directory, 'KEY_FILE_FOREIGN', keyFile)
+    }
+  })
+
+  test.runIf(asRoot)('F04: a file that this user may not read', async () => {
+    const directory = join(freshFolder(), 'state')
+    chmodSync(join(directory, '..'), 0o755)
+    const own = {
+      uid: 12345,
+      gid: 12345,
+      args: [JSON.stringify({ directory })],
+      env: { NODE_COMPILE_CACHE: undefined },
+    }
+    mkdirSync(directory, { mode: 0o700 })
+    chownSync(directory, 12345, 12345)
+    expect((await runProgram(opener, own)).answer).toMatchObject({ created: true })
+    chmodSync(join(directory, 'device', 'key.json'), 0)
+    expect((await runProgram(opener, own)).answer).toMatchObject({
+      code: 'KEY_FILE_UNREADABLE',
+      detail: { errno: 'EACCES' },
+    })
+  })
+})
+
+describe('a place that cannot be written', () => {
+  test.runIf(asRoot)('F78: names the owner and both uids, and leaves nothing behind', async () => {
+    const folder = freshFolder()
+    chmodSync(folder, 0o755)
+    const directory = join(folder, 'a', 'b')
+    const { answer } = await runProgram(opener, {
+      args: [JSON.stringify({ directory })],
+      uid: 12345,
+      gid: 12345,
+      env: { NODE_COMPILE_CACHE: undefined },
+    })
+    expect(answer).toMatchObject({
+      code: 'STATE_NOT_WRITABLE',
+      detail: { path: directory, errno: 'EACCES', ownerUid: 0, uid: 12345 },
+    })
+    expect(treeOf(folder)).toEqual([])
+  })
+})
+
+describe.runIf(process.platform !== 'win32')('M23: whatever the umask', () => {
+  test.each(['000', '002', '077'])('directories are 0700 and files 0600 under umask %s', async umask => {
+    const directory = join(freshFolder(), 'a', 'state')
+    const { answer } = await runProgram(opener, {
+      args: [JSON.stringify({ directory })],
+      nodeFlags: ['--import', `data:text/javascript,process.umask(0o${umask})`],
+    })
+    expect(answer).toMatchObject({ created: true })
+    const modeOf = (...parts: string[]): number => statSync(join(directory, ...parts)).mode & 0o7777
+    expect([modeOf('..'), modeOf(), modeOf('device'), modeOf('device', 'key.json')]).toEqual([
+      0o700, 0o700, 0o700, 0o600,
+    ])
+  })
+})
