@@ -1,1 +1,29 @@
-export {}
+export type { ChangeListener, RequestOutcome, StoreChange } from './changes.ts'
+export { cleanName, MAX_NAME_LENGTH } from './device-name.ts'
+export {
+  isPairingStoreError,
+  PairingStoreError,
+  type PairingStoreErrorCode,
+  type PairingStoreFailures,
+  type UnreadableReason,
+} from './errors.ts'
+export type {
+  Admission,
+  AdmissionAttempt,
+  ApproveAnswer,
+  DeviceAnswer,
+  Page,
+  PageQuery,
+  PairingStore,
+  RegisterAnswer,
+  RejectAnswer,
+} from './pairing-store.ts'
+export type {
+  Actor,
+  DeviceRecord,
+  DeviceRole,
+  GatewaySettings,
+  RequestRecord,
+  TokenGeneration,
+} from './records.ts'
+export { openSqliteStore, type SqliteStoreOptions, type StoreOptions } from './sqlite.ts'

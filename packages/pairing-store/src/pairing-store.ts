@@ -146,7 +146,10 @@ export interface PairingStore {
   ): Promise<ApproveAnswer>
   rejectRequest(requestId: string, options: { readonly by: Actor }): Promise<RejectAnswer>
 
-  /** Told of every change, whichever process made it, in commit order. Returns how to stop. */
+  /**
+   * Told of every change from now on, whichever process made it, once and in commit order: this process's own before the
+   * call that made it resolves, another's within 100 ms or so. Returns how to stop.
+   */
   subscribe(listener: ChangeListener): () => void
   /** Writes what is behind, and lets go of the file. Further calls reject with `STORE_CLOSED`. */
   close(): Promise<void>

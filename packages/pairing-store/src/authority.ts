@@ -1,0 +1,84 @@
+import { meetScopes, missingScopes, type Role, type RoleTable, type Scope } from '@holdfast/handshake'
+import { parseDeviceId } from '@holdfast/identity'
+import type { Actor, DeviceRecord, DeviceRole } from './records.ts'
+
+/** Authority in one role: what a decision about it is measured against. */
+export interface RoleAuthority {
+  readonly role: Role
+  readonly scopes: readonly Scope[]
+}
+
+/** @throws TypeError where whoever acts is missing or malformed: there is no acting without saying as whom. */
+export function assertActor(by: unknown): asserts by is Actor {
+  const actor = typeof by === 'object' && by !== null ? (by as Record<string, unknown>) : {}
+  if (actor['kind'] === 'store-writer') return
+  const scopes = actor['scopes']
+  const named = actor['kind'] === 'device' && parseDeviceId(actor['deviceId']) !== null
+  if (!named || typeof actor['role'] !== 'string' || !isTextList(scopes)) {
+    throw new TypeError('by: a store-writer, or a device with its role and scopes')
+  }
+}
+
+function isTextList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(each => typeof each === 'string')
+}
+
+/**
+ * What whoever acts lacks of this authority; `null`: nothing, and the act is theirs to do. A store-writer holds
+ * everything. A device holds what it says within its own role, and something of another role only with every scope of its
+ * own; one that is unknown or revoked by now holds nothing.
+ */
+export function lackingOf(
+  table: RoleTable,
+  by: Actor,
+  actor: DeviceRecord | null,
+  touched: readonly RoleAuthority[],
+): readonly Scope[] | null {
+  if (by.kind === 'store-writer') return null
+  const own = actor?.roles.find(({ role }) => role === by.role)
+  const live = actor !== null && actor.trust !== 'revoked' && (own?.revokedAtMs ?? null) === null
+  const held = live ? by.scopes : []
+  const everything = [...(table.closures.get(by.role)?.keys() ?? [])]
+  const missing = new Set<Scope>()
+  for (const { role, scopes } of touched) {
+    const needed = role === by.role ? scopes : everything
+    for (const scope of missingScopes(table, by.role, held, needed)) missing.add(scope)
+  }
+  return live && missing.size === 0 ? null : [...missing].sort()
+}
+
+/** Every scope of the actor's own role: what is asked of a device before it lifts a tombstone. */
+export function everythingOf(table: RoleTable, by: Actor): readonly RoleAuthority[] {
+  if (by.kind === 'store-writer') return []
+  return [{ role: by.role, scopes: [...(table.closures.get(by.role)?.keys() ?? [])] }]
+}
+
+/** All that a device may have in a role without asking anybody: its grant, and under local trust what the ceiling gives. */
+export function reachOf(
+  table: RoleTable,
+  ceiling: readonly string[] | null,
+  device: DeviceRecord,
+  role: Role,
+): readonly Scope[] {
+  const own = device.roles.find(each => each.role === role)
+  const known = table.closures.get(role)
+  const grant = own?.grant ?? []
+  if (device.trust !== 'trusted-local' || ceiling === null || known === undefined) return grant
+  const within = (ceiling as readonly Scope[]).filter(scope => known.has(scope))
+  const narrowed = own?.narrowedTo ?? null
+  return [...grant, ...(narrowed === null ? within : meetScopes(table, role, within, narrowed))]
+}
+
+/** The same for every role that the device has, or could have under the ceiling. */
+export function authorityOf(
+  table: RoleTable,
+  ceiling: readonly string[] | null,
+  device: DeviceRecord,
+): readonly RoleAuthority[] {
+  const roles = new Set<Role>([...table.closures.keys(), ...device.roles.map(({ role }: DeviceRole) => role)])
+  return [...roles]
+    .map(role => ({ role, scopes: reachOf(table, ceiling, device, role) }))
+    .filter(
+      ({ role, scopes }) => scopes.length > 0 || device.roles.some(each => each.role === role && each.grant),
+    )
+}

@@ -1,0 +1,205 @@
+import { meetScopes, missingScopes, parseRole, parseScopes, type Role } from '@holdfast/handshake'
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import { authorityOf, everythingOf, lackingOf, type RoleAuthority, reachOf } from './authority.ts'
+import { cleanName } from './device-name.ts'
+import { scopesToText } from './internal/rows.ts'
+import type { DeviceTable } from './internal/schema.ts'
+import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
+import type { DeviceAnswer } from './pairing-store.ts'
+import type { Actor, DeviceRecord } from './records.ts'
+import { closeRequest } from './requests.ts'
+
+type TooSmall = Extract<DeviceAnswer, { outcome: 'approver-too-small' }>
+
+/** A device by its whole id; anything else is unknown. */
+async function findTarget(tx: Transaction, deviceId: string): Promise<DeviceRecord | null> {
+  const id = parseDeviceId(deviceId)
+  return id === null ? null : readDevice(tx, id)
+}
+
+async function changed(tx: Transaction, deviceId: DeviceId): Promise<DeviceAnswer> {
+  tx.record({ kind: 'device-changed', deviceId })
+  return { outcome: 'changed', device: await reloadDevice(tx, deviceId) }
+}
+
+/** `null`: the act is theirs to do. */
+async function tooSmall(
+  tx: Transaction,
+  by: Actor,
+  touched: readonly RoleAuthority[],
+): Promise<TooSmall | null> {
+  if (by.kind === 'store-writer') return null
+  const missing = lackingOf(tx.settings.table, by, await readDevice(tx, by.deviceId), touched)
+  return missing === null ? null : { outcome: 'approver-too-small', missing }
+}
+
+function isSelf(by: Actor, device: DeviceRecord): boolean {
+  return by.kind === 'device' && by.deviceId === device.deviceId
+}
+
+function nameOf(by: Actor): string {
+  return by.kind === 'store-writer' ? 'store-writer' : by.deviceId
+}
+
+/** The label, cleaned. Its own label is a device's to choose. */
+export async function renameDevice(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  text: string,
+): Promise<DeviceAnswer> {
+  const device = await findTarget(tx, deviceId)
+  if (device === null) return { outcome: 'unknown' }
+  const refused = await tooSmall(tx, by, isSelf(by, device) ? [] : allOf(tx, device))
+  if (refused !== null) return refused
+  const name = cleanName(text)
+  if (name === device.name) return { outcome: 'unchanged', device }
+  await updateDevice(tx, device.deviceId, { name })
+  return changed(tx, device.deviceId)
+}
+
+/** A tombstone. What a person gave is gone for good; what is given after a reinstatement is given anew. */
+export async function revokeDevice(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  options: { readonly role: string | null; readonly keepRegistration: boolean },
+): Promise<DeviceAnswer> {
+  const device = await findTarget(tx, deviceId)
+  if (device === null) return { outcome: 'unknown' }
+  const role = options.role === null ? null : roleOf(tx, device, options.role)
+  if (options.role !== null && role === null) return { outcome: 'role-unknown' }
+  const touched = role === null ? allOf(tx, device) : authorityIn(tx, device, role)
+  const refused = await tooSmall(tx, by, isSelf(by, device) ? [] : touched)
+  if (refused !== null) return refused
+  const roleRow = device.roles.find(each => each.role === role)
+  const already = device.trust === 'revoked' || (roleRow?.revokedAtMs ?? null) !== null
+  if (already) return { outcome: 'unchanged', device }
+  const tombstone = { revoked_at_ms: tx.nowMs, revoked_by: nameOf(by) }
+  if (role === null) {
+    await updateDevice(tx, device.deviceId, tombstone)
+    await updateRoles(tx, device.deviceId, { grant_scopes: null })
+  } else {
+    await putRole(tx, device.deviceId, role, { ...tombstone, grant_scopes: null })
+  }
+  if (!options.keepRegistration) await closeRegistration(tx, device)
+  await closeRequests(tx, device.deviceId, role)
+  return changed(tx, device.deviceId)
+}
+
+/** What the device may have at most in a role, until a person says otherwise. */
+export async function narrowDevice(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  options: { readonly role: string; readonly scopes: readonly string[] },
+): Promise<DeviceAnswer> {
+  const { table, ceiling } = tx.settings
+  const device = await findTarget(tx, deviceId)
+  if (device === null) return { outcome: 'unknown' }
+  const role = parseRole(table, options.role)
+  const own = device.roles.find(each => each.role === role)
+  if (role === null || (own === undefined && device.trust === 'approved')) return { outcome: 'role-unknown' }
+  const scopes = parseScopes(table, role, options.scopes)
+  if (scopes === null) return { outcome: 'scope-unknown' }
+  if (device.trust === 'revoked' || (own?.revokedAtMs ?? null) !== null) return { outcome: 'device-revoked' }
+  const reach = reachOf(table, ceiling, device, role)
+  const self = isSelf(by, device)
+  const refused = await tooSmall(tx, by, self ? [] : [{ role, scopes: [...reach, ...scopes] }])
+  if (refused !== null) return refused
+  const before = own?.narrowedTo ?? null
+  const added = before === null ? [] : missingScopes(table, role, before, scopes)
+  if (self && added.length > 0) return { outcome: 'approver-too-small', missing: added }
+  const grant = own?.grant ?? null
+  const next = {
+    narrowed_to: scopesToText(scopes),
+    grant_scopes: grant === null ? null : scopesToText(meetScopes(table, role, grant, scopes)),
+  }
+  const same = before !== null && scopesToText(before) === next.narrowed_to
+  if (same && (grant === null || scopesToText(grant) === next.grant_scopes))
+    return { outcome: 'unchanged', device }
+  await putRole(tx, device.deviceId, role, next)
+  return changed(tx, device.deviceId)
+}
+
+/** Lifts the tombstones of the device and of its roles. Grants stay gone, narrowings stay, registration stays closed. */
+export async function reinstateDevice(tx: Transaction, deviceId: string, by: Actor): Promise<DeviceAnswer> {
+  const device = await findTarget(tx, deviceId)
+  if (device === null) return { outcome: 'unknown' }
+  const everything = everythingOf(tx.settings.table, by)
+  if (isSelf(by, device)) {
+    return { outcome: 'approver-too-small', missing: everything.flatMap(each => each.scopes) }
+  }
+  const refused = await tooSmall(tx, by, everything)
+  if (refused !== null) return refused
+  const buried = device.trust === 'revoked' || device.roles.some(each => each.revokedAtMs !== null)
+  if (!buried) return { outcome: 'unchanged', device }
+  await updateDevice(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
+  await updateRoles(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
+  return changed(tx, device.deviceId)
+}
+
+function allOf(tx: Transaction, device: DeviceRecord): readonly RoleAuthority[] {
+  return authorityOf(tx.settings.table, tx.settings.ceiling, device)
+}
+
+function authorityIn(tx: Transaction, device: DeviceRecord, role: Role): readonly RoleAuthority[] {
+  return [{ role, scopes: reachOf(tx.settings.table, tx.settings.ceiling, device, role) }]
+}
+
+/** A role of the table, or one that the device has though the table lost it. */
+function roleOf(tx: Transaction, device: DeviceRecord, text: string): Role | null {
+  return parseRole(tx.settings.table, text) ?? device.roles.find(({ role }) => role === text)?.role ?? null
+}
+
+async function updateDevice(
+  tx: Transaction,
+  deviceId: DeviceId,
+  values: Partial<DeviceTable>,
+): Promise<void> {
+  await tx.session.db.updateTable('device').set(values).where('device_id', '=', deviceId).execute()
+}
+
+interface RoleValues {
+  readonly grant_scopes?: string | null
+  readonly narrowed_to?: string | null
+  readonly revoked_at_ms?: number | null
+  readonly revoked_by?: string | null
+}
+
+async function updateRoles(tx: Transaction, deviceId: DeviceId, values: RoleValues): Promise<void> {
+  await tx.session.db.updateTable('device_role').set(values).where('device_id', '=', deviceId).execute()
+}
+
+async function putRole(tx: Transaction, deviceId: DeviceId, role: Role, values: RoleValues): Promise<void> {
+  const none = { grant_scopes: null, narrowed_to: null, revoked_at_ms: null, revoked_by: null }
+  await tx.session.db
+    .insertInto('device_role')
+    .values({ device_id: deviceId, role, ...none, ...values })
+    .onConflict(conflict => conflict.columns(['device_id', 'role']).doUpdateSet(values))
+    .execute()
+}
+
+// The program that was revoked can still read the gateway token: with a new key it would be back.
+async function closeRegistration(tx: Transaction, device: DeviceRecord): Promise<void> {
+  const { db } = tx.session
+  await db
+    .updateTable('token_generation')
+    .set({ registers: 0 })
+    .where('generation_id', 'in', query =>
+      query
+        .selectFrom('device')
+        .select(eb => eb.fn.coalesce('generation_id', eb.val('')).as('generation_id'))
+        .where('device_id', '=', device.deviceId)
+        .where('standing', '=', 'trusted-local'),
+    )
+    .execute()
+}
+
+async function closeRequests(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<void> {
+  let open = tx.session.db.selectFrom('request').select('request_id').where('device_id', '=', deviceId)
+  if (role !== null) open = open.where('role', '=', role)
+  for (const { request_id } of await open.execute()) {
+    await closeRequest(tx, { requestId: request_id, deviceId }, 'device-revoked')
+  }
+}

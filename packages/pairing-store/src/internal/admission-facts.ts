@@ -1,0 +1,127 @@
+import type {
+  AdmissionFacts,
+  CredentialFact,
+  DeviceFacts,
+  RequestCap,
+  VerifiedProof,
+} from '@holdfast/handshake'
+import type { AdmissionAttempt } from '../pairing-store.ts'
+import type { FactsRow, Queries } from './queries.ts'
+import { scopesOrNull, scopesToText } from './rows.ts'
+import type { RequestTable } from './schema.ts'
+import type { Session } from './sql-driver.ts'
+
+/** Most open requests of one device in one role, of one source without a valid gateway token, and in all. */
+export const REQUEST_CAPS: Readonly<Record<RequestCap, number>> = {
+  'device-role': 4,
+  source: 32,
+  total: 1_000,
+}
+
+export function proofOf(attempt: AdmissionAttempt): VerifiedProof | null {
+  return attempt.proof.verdict === 'verified' ? attempt.proof.proof : null
+}
+
+/**
+ * What the rules decide on, read now and in one statement. The room for requests matters only where a person would be
+ * asked, and is read then: {@link readRoom}.
+ */
+export async function readFacts(
+  session: Pick<Session, 'all'>,
+  queries: Queries,
+  attempt: AdmissionAttempt,
+): Promise<AdmissionFacts> {
+  const proof = proofOf(attempt)
+  const { credential } = attempt
+  const rows = await session.all(queries.facts, {
+    generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
+    deviceId: proof === null ? null : proof.deviceId,
+    role: (proof ?? attempt.frame).wish.role,
+  })
+  const row = rows[0]
+  if (row === undefined) throw new Error('the row of the store is gone')
+  return {
+    frame: attempt.frame,
+    proof: attempt.proof,
+    origin: attempt.origin,
+    policy: attempt.policy,
+    credential: credentialFact(attempt, row),
+    device: deviceFacts(row),
+    room: { ok: true },
+  }
+}
+
+function credentialFact({ credential }: AdmissionAttempt, row: FactsRow): CredentialFact {
+  switch (credential.kind) {
+    case 'gateway-token':
+      return {
+        kind: 'gateway-token',
+        registers: isCurrent(credential.commitment, row) && row.registers === 1,
+      }
+    case 'device-token':
+      // No device token is live. The peer that sent it as a gateway token is told that it is not one.
+      return {
+        kind: 'wrong',
+        presented: credential.via === 'deviceToken' ? 'device-token' : 'gateway-token',
+      }
+    case 'join-code':
+      return { kind: 'wrong', presented: 'join-code' }
+    default:
+      return credential
+  }
+}
+
+/** Is this the generation of the gateway token as it is now? */
+export function isCurrent(commitment: string, row: Pick<FactsRow, 'current_generation'>): boolean {
+  return row.current_generation === commitment
+}
+
+function deviceFacts(row: FactsRow): DeviceFacts | null {
+  if (row.standing === null) return null
+  return {
+    trust: row.revoked_at_ms === null ? row.standing : 'revoked',
+    roleRevoked: row.role_revoked_at_ms !== null,
+    grant: scopesOrNull(row.grant_scopes),
+    narrowedTo: scopesOrNull(row.narrowed_to),
+  }
+}
+
+/** Is there room for this wish's request? `open`: it is there already. */
+export async function readRoom(
+  session: Pick<Session, 'all'>,
+  queries: Queries,
+  facts: AdmissionFacts,
+  proof: VerifiedProof,
+  nowMs: number,
+): Promise<{ readonly room: AdmissionFacts['room']; readonly open: RequestTable | null }> {
+  const { deviceId, wish } = proof
+  const key = { deviceId, role: wish.role, nowMs }
+  const open = await session.all(queries.openRequest, { ...key, scopes: scopesToText(wish.scopes) })
+  if (open[0] !== undefined) return { room: { ok: true }, open: open[0] }
+  const [row] = await session.all(queries.room, { ...key, source: facts.origin.source })
+  const of = { 'device-role': row?.of_device_role, source: row?.of_source, total: row?.total }
+  const full = (cap: RequestCap) => Number(of[cap] ?? 0) >= REQUEST_CAPS[cap]
+  const counted: readonly RequestCap[] =
+    facts.credential.kind === 'gateway-token' ? ['device-role', 'total'] : ['device-role', 'source', 'total']
+  const cap = counted.find(full)
+  return { room: cap === undefined ? { ok: true } : { ok: false, cap }, open: null }
+}
+
+/**
+ * The same for a connection that lives already: its credential was good for the handshake and is not asked for again. A
+ * peer without a device lives by the gateway token alone, which must be the current one still.
+ */
+export async function readReviewFacts(
+  session: Pick<Session, 'all'>,
+  queries: Queries,
+  attempt: AdmissionAttempt,
+): Promise<AdmissionFacts> {
+  if (proofOf(attempt) !== null)
+    return readFacts(session, queries, { ...attempt, credential: { kind: 'none' } })
+  const { credential } = attempt
+  const [store] = await session.all(queries.store, {})
+  const current =
+    store !== undefined && credential.kind === 'gateway-token' && isCurrent(credential.commitment, store)
+  const facts = await readFacts(session, queries, attempt)
+  return current ? facts : { ...facts, credential: { kind: 'wrong', presented: 'gateway-token' } }
+}

@@ -1,0 +1,106 @@
+import { type Kysely, sql } from 'kysely'
+import type { Schema } from './schema.ts'
+
+/** One step of the schema, run inside a transaction. Once released, a step is never changed: another one follows it. */
+type Migration = (db: Kysely<Schema>) => Promise<void>
+
+/** Step n makes schema n out of schema n − 1. Written for every back end at once. */
+const MIGRATIONS: readonly Migration[] = [createTables]
+
+/** The newest schema that this version knows. */
+export const SCHEMA_VERSION = MIGRATIONS.length
+
+/** Bring a store from schema `from` (0: an empty database) to the newest. */
+export async function migrate(db: Kysely<Schema>, from: number): Promise<void> {
+  for (const step of MIGRATIONS.slice(from)) await step(db)
+  if (from === 0) await db.insertInto('schema_version').values({ version: SCHEMA_VERSION }).execute()
+  else await db.updateTable('schema_version').set({ version: SCHEMA_VERSION }).execute()
+}
+
+async function createTables(db: Kysely<Schema>): Promise<void> {
+  const { schema } = db
+  await schema
+    .createTable('schema_version')
+    .addColumn('version', 'integer', c => c.notNull())
+    .execute()
+  await schema
+    .createTable('store')
+    .addColumn('id', 'integer', c => c.primaryKey().check(sql`id = 1`))
+    .addColumn('store_id', 'text', c => c.notNull())
+    .addColumn('created_at_ms', 'bigint', c => c.notNull())
+    .addColumn('settings', 'text')
+    .addColumn('current_generation', 'text')
+    .addColumn('last_sequence', 'bigint', c => c.notNull())
+    .addColumn('dropped_through', 'bigint', c => c.notNull())
+    .execute()
+  await schema
+    .createTable('device')
+    .addColumn('device_id', 'text', c => c.primaryKey().notNull().check(sql`length(device_id) = 64`))
+    .addColumn('public_key', 'text', c => c.notNull())
+    .addColumn('name', 'text')
+    .addColumn('standing', 'text', c => c.notNull().check(sql`standing in ('trusted-local', 'approved')`))
+    .addColumn('registered_by', 'text', c => c.notNull())
+    .addColumn('generation_id', 'text')
+    .addColumn('client_id', 'text')
+    .addColumn('client_mode', 'text')
+    .addColumn('platform', 'text')
+    .addColumn('device_family', 'text')
+    .addColumn('created_at_ms', 'bigint', c => c.notNull())
+    .addColumn('last_seen_at_ms', 'bigint')
+    .addColumn('revoked_at_ms', 'bigint')
+    .addColumn('revoked_by', 'text')
+    .execute()
+  await schema
+    .createTable('device_role')
+    .addColumn('device_id', 'text', c => c.notNull().references('device.device_id'))
+    .addColumn('role', 'text', c => c.notNull())
+    .addColumn('grant_scopes', 'text')
+    .addColumn('narrowed_to', 'text')
+    .addColumn('revoked_at_ms', 'bigint')
+    .addColumn('revoked_by', 'text')
+    .addPrimaryKeyConstraint('device_role_key', ['device_id', 'role'])
+    .execute()
+  await createRequestTable(db)
+  await schema
+    .createTable('token_generation')
+    .addColumn('generation_id', 'text', c => c.primaryKey().notNull())
+    .addColumn('created_at_ms', 'bigint', c => c.notNull())
+    .addColumn('registers', 'integer', c => c.notNull().check(sql`registers in (0, 1)`))
+    .execute()
+  await schema
+    .createTable('change_log')
+    .addColumn('sequence', 'bigint', c => c.primaryKey().notNull())
+    .addColumn('kind', 'text', c => c.notNull())
+    .addColumn('subject', 'text')
+    .addColumn('device_id', 'text')
+    .addColumn('outcome', 'text')
+    .execute()
+}
+
+async function createRequestTable({ schema }: Kysely<Schema>): Promise<void> {
+  await schema
+    .createTable('request')
+    .addColumn('request_id', 'text', c => c.primaryKey().notNull())
+    .addColumn('device_id', 'text', c => c.notNull())
+    .addColumn('public_key', 'text', c => c.notNull())
+    .addColumn('role', 'text', c => c.notNull())
+    .addColumn('scopes', 'text', c => c.notNull())
+    .addColumn('missing', 'text', c => c.notNull())
+    .addColumn('reason', 'text', c => c.notNull())
+    .addColumn('name', 'text')
+    .addColumn('client_id', 'text', c => c.notNull())
+    .addColumn('client_mode', 'text', c => c.notNull())
+    .addColumn('platform', 'text')
+    .addColumn('device_family', 'text')
+    .addColumn('origin_class', 'text', c => c.notNull())
+    .addColumn('source', 'text', c => c.notNull())
+    .addColumn('token_shown', 'integer', c => c.notNull())
+    .addColumn('digest', 'text', c => c.notNull())
+    .addColumn('created_at_ms', 'bigint', c => c.notNull())
+    .addColumn('last_seen_at_ms', 'bigint', c => c.notNull())
+    .addColumn('expires_at_ms', 'bigint', c => c.notNull())
+    .addUniqueConstraint('request_wish', ['device_id', 'role', 'scopes'])
+    .execute()
+  await schema.createIndex('request_source').on('request').column('source').execute()
+  await schema.createIndex('request_expiry').on('request').column('expires_at_ms').execute()
+}

@@ -1,0 +1,197 @@
+import type { Kysely } from 'kysely'
+import type { DeviceRoleTable, DeviceTable, RequestTable, Schema } from './schema.ts'
+import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
+
+/** Everything that an admission is decided on, but for the room for requests. */
+export interface FactsRow {
+  readonly current_generation: string | null
+  readonly registers: number | null
+  readonly standing: DeviceTable['standing'] | null
+  readonly revoked_at_ms: number | null
+  readonly grant_scopes: string | null
+  readonly narrowed_to: string | null
+  readonly role_revoked_at_ms: number | null
+}
+
+export interface FactsKey {
+  readonly generationId: string | null
+  readonly deviceId: string | null
+  readonly role: string
+}
+
+export interface RoomRow {
+  readonly of_device_role: number
+  readonly of_source: number
+  readonly total: number
+}
+
+export interface WishKey {
+  readonly deviceId: string
+  readonly role: string
+  readonly scopes: string
+  readonly nowMs: number
+}
+
+/** A device with one of its roles, or with none: then the columns of the role are `null`. */
+export type DeviceRoleRow = DeviceTable & {
+  readonly role: string | null
+  readonly grant_scopes: string | null
+  readonly narrowed_to: string | null
+  readonly role_revoked_at_ms: number | null
+}
+
+type RequestRow = RequestTable
+
+/** The statements that run often, compiled once for a store. */
+export interface Queries {
+  readonly facts: PreparedQuery<FactsKey, FactsRow>
+  readonly room: PreparedQuery<
+    { readonly deviceId: string; readonly role: string; readonly source: string; readonly nowMs: number },
+    RoomRow
+  >
+  readonly openRequest: PreparedQuery<WishKey, RequestRow>
+  readonly requestById: PreparedQuery<{ readonly requestId: string; readonly nowMs: number }, RequestRow>
+  readonly requestPage: PreparedQuery<
+    {
+      readonly afterMs: number
+      readonly afterId: string
+      readonly nowMs: number
+      readonly limit: number
+    },
+    RequestRow
+  >
+  readonly expiredRequests: PreparedQuery<
+    { readonly nowMs: number },
+    { readonly request_id: string; readonly device_id: string }
+  >
+  readonly deviceById: PreparedQuery<{ readonly deviceId: string }, DeviceRoleRow>
+  readonly devicePage: PreparedQuery<{ readonly after: string; readonly limit: number }, DeviceRoleRow>
+  readonly schemaVersion: PreparedQuery<Record<never, never>, { readonly version: number }>
+  readonly store: PreparedQuery<Record<never, never>, Schema['store']>
+  readonly generation: PreparedQuery<{ readonly generationId: string }, Schema['token_generation']>
+  readonly changesAfter: PreparedQuery<
+    { readonly sequence: number; readonly limit: number },
+    Schema['change_log']
+  >
+}
+
+export function prepareQueries(db: Kysely<Schema>): Queries {
+  return {
+    facts: prepareQuery(value =>
+      db
+        .selectFrom('store')
+        .leftJoin('token_generation', join =>
+          join.on('token_generation.generation_id', '=', value('generationId') ?? ''),
+        )
+        .leftJoin('device', join => join.on('device.device_id', '=', value('deviceId') ?? ''))
+        .leftJoin('device_role', join =>
+          join
+            .onRef('device_role.device_id', '=', 'device.device_id')
+            .on('device_role.role', '=', value('role')),
+        )
+        .select([
+          'store.current_generation',
+          'token_generation.registers',
+          'device.standing',
+          'device.revoked_at_ms',
+          'device_role.grant_scopes',
+          'device_role.narrowed_to',
+          'device_role.revoked_at_ms as role_revoked_at_ms',
+        ]),
+    ),
+    room: prepareQuery(value => {
+      const open = db
+        .selectFrom('request')
+        .where('expires_at_ms', '>', value('nowMs'))
+        .select(count => count.fn.countAll<number>().as('count'))
+      return db.selectNoFrom([
+        open
+          .where('device_id', '=', value('deviceId'))
+          .where('role', '=', value('role'))
+          .as('of_device_role'),
+        open.where('source', '=', value('source')).where('token_shown', '=', 0).as('of_source'),
+        open.as('total'),
+      ]) as never
+    }),
+    openRequest: prepareQuery(value =>
+      db
+        .selectFrom('request')
+        .selectAll()
+        .where('device_id', '=', value('deviceId'))
+        .where('role', '=', value('role'))
+        .where('scopes', '=', value('scopes'))
+        .where('expires_at_ms', '>', value('nowMs')),
+    ),
+    requestById: prepareQuery(value =>
+      db
+        .selectFrom('request')
+        .selectAll()
+        .where('request_id', '=', value('requestId'))
+        .where('expires_at_ms', '>', value('nowMs')),
+    ),
+    requestPage: prepareQuery(value =>
+      db
+        .selectFrom('request')
+        .selectAll()
+        .where('expires_at_ms', '>', value('nowMs'))
+        .where(eb =>
+          eb.or([
+            eb('created_at_ms', '>', value('afterMs')),
+            eb.and([eb('created_at_ms', '=', value('afterMs')), eb('request_id', '>', value('afterId'))]),
+          ]),
+        )
+        .orderBy('created_at_ms')
+        .orderBy('request_id')
+        .limit(value('limit')),
+    ),
+    expiredRequests: prepareQuery(value =>
+      db
+        .selectFrom('request')
+        .select(['request_id', 'device_id'])
+        .where('expires_at_ms', '<=', value('nowMs')),
+    ),
+    deviceById: prepareQuery(value =>
+      withRoles(db, db.selectFrom('device').selectAll().where('device_id', '=', value('deviceId'))),
+    ),
+    devicePage: prepareQuery(value =>
+      withRoles(
+        db,
+        db
+          .selectFrom('device')
+          .selectAll()
+          .where('device_id', '>', value('after'))
+          .orderBy('device_id')
+          .limit(value('limit')),
+      ),
+    ),
+    schemaVersion: prepareQuery(() => db.selectFrom('schema_version').select('version')),
+    store: prepareQuery(() => db.selectFrom('store').selectAll()),
+    generation: prepareQuery(value =>
+      db.selectFrom('token_generation').selectAll().where('generation_id', '=', value('generationId')),
+    ),
+    changesAfter: prepareQuery(value =>
+      db
+        .selectFrom('change_log')
+        .selectAll()
+        .where('sequence', '>', value('sequence'))
+        .orderBy('sequence')
+        .limit(value('limit')),
+    ),
+  }
+}
+
+// One statement for devices and their roles, so that both are of one moment.
+function withRoles(
+  db: Kysely<Schema>,
+  devices: import('kysely').SelectQueryBuilder<Schema, 'device', DeviceTable>,
+) {
+  return db
+    .selectFrom(devices.as('d'))
+    .leftJoin('device_role as r', 'r.device_id', 'd.device_id')
+    .selectAll('d')
+    .select(['r.role', 'r.grant_scopes', 'r.narrowed_to', 'r.revoked_at_ms as role_revoked_at_ms'])
+    .orderBy('d.device_id')
+    .orderBy('r.role')
+}
+
+export type RoleRow = DeviceRoleTable

@@ -1,0 +1,91 @@
+/** The tables, as Kysely sees them. Times are ms since the epoch; lists of scopes are joined by one blank, sorted. */
+export interface Schema {
+  schema_version: { version: number }
+  store: StoreTable
+  device: DeviceTable
+  device_role: DeviceRoleTable
+  request: RequestTable
+  token_generation: TokenGenerationTable
+  change_log: ChangeTable
+}
+
+/** One row. `last_sequence` is drawn from in every transaction that changes trust: its row lock orders them. */
+export interface StoreTable {
+  id: 1
+  store_id: string
+  created_at_ms: number
+  /** JSON, or `null` before the first start of a gateway. */
+  settings: string | null
+  current_generation: string | null
+  last_sequence: number
+  /** Changes up to this one were dropped from the log. */
+  dropped_through: number
+}
+
+export interface DeviceTable {
+  device_id: string
+  public_key: string
+  name: string | null
+  /** What it is unless it is revoked. */
+  standing: 'trusted-local' | 'approved'
+  registered_by: 'local' | 'store-writer' | 'request'
+  /** The generation of the gateway token that registered it. */
+  generation_id: string | null
+  client_id: string | null
+  client_mode: string | null
+  platform: string | null
+  device_family: string | null
+  created_at_ms: number
+  last_seen_at_ms: number | null
+  revoked_at_ms: number | null
+  /** `store-writer`, or a device id. */
+  revoked_by: string | null
+}
+
+export interface DeviceRoleTable {
+  device_id: string
+  role: string
+  grant_scopes: string | null
+  narrowed_to: string | null
+  revoked_at_ms: number | null
+  revoked_by: string | null
+}
+
+export interface RequestTable {
+  request_id: string
+  device_id: string
+  public_key: string
+  role: string
+  scopes: string
+  missing: string
+  reason: 'not-paired' | 'role-upgrade' | 'scope-upgrade'
+  name: string | null
+  client_id: string
+  client_mode: string
+  platform: string | null
+  device_family: string | null
+  origin_class: 'none' | 'browser'
+  source: string
+  /** 1: it was opened beside a valid gateway token. */
+  token_shown: number
+  digest: string
+  created_at_ms: number
+  last_seen_at_ms: number
+  expires_at_ms: number
+}
+
+export interface TokenGenerationTable {
+  /** The commitment. */
+  generation_id: string
+  created_at_ms: number
+  registers: number
+}
+
+export interface ChangeTable {
+  sequence: number
+  kind: string
+  /** The device, request or generation that it is about. */
+  subject: string | null
+  device_id: string | null
+  outcome: string | null
+}

@@ -1,0 +1,399 @@
+import {
+  type Decision,
+  decide,
+  defineRoles,
+  gatewayTokenCommitment,
+  isVerifiedProof,
+  type Refusal,
+  type RoleDeclarations,
+} from '@holdfast/handshake'
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import { assertActor } from '../authority.ts'
+import type { ChangeListener } from '../changes.ts'
+import { narrowDevice, reinstateDevice, renameDevice, revokeDevice } from '../devices.ts'
+import type {
+  Admission,
+  AdmissionAttempt,
+  ApproveAnswer,
+  DeviceAnswer,
+  Page,
+  PageQuery,
+  PairingStore,
+  RegisterAnswer,
+  RejectAnswer,
+} from '../pairing-store.ts'
+import type { Actor, DeviceRecord, GatewaySettings, RequestRecord, TokenGeneration } from '../records.ts'
+import { type LocalRegistration, registerDevice, registerLocal } from '../registration.ts'
+import {
+  approveRequest,
+  isFresh,
+  isRequestId,
+  openRequest,
+  refreshRequest,
+  rejectRequest,
+} from '../requests.ts'
+import { proofOf, readFacts, readReviewFacts, readRoom } from './admission-facts.ts'
+import { appendChanges, type PendingChange } from './change-log.ts'
+import { prepareQueries, type Queries } from './queries.ts'
+import { toDevices, toGeneration, toRequest } from './rows.ts'
+import type { StoreTable } from './schema.ts'
+import { SeenTimes } from './seen-times.ts'
+import type { Session, SqlDriver } from './sql-driver.ts'
+import { readSettings, type Transaction } from './transaction.ts'
+
+export interface SqlStoreOptions {
+  readonly clock: () => number
+  readonly roles: RoleDeclarations
+  /** Refuses a schema that this version does not know. */
+  readonly checkSchema: (found: number) => void
+}
+
+/** A pairing store over any database that a driver speaks to. */
+export class SqlStore implements PairingStore {
+  readonly storeId: string
+  readonly #driver: SqlDriver
+  readonly #options: SqlStoreOptions
+  readonly #queries: Queries
+  readonly #seen: SeenTimes
+
+  static async open(driver: SqlDriver, options: SqlStoreOptions): Promise<SqlStore> {
+    defineRoles(options.roles)
+    const queries = prepareQueries(driver.db)
+    const [store] = await driver.all(queries.store, {})
+    if (store === undefined) throw new Error('the row of the store is gone')
+    return new SqlStore(driver, options, queries, store.store_id)
+  }
+
+  private constructor(driver: SqlDriver, options: SqlStoreOptions, queries: Queries, storeId: string) {
+    this.#driver = driver
+    this.#options = options
+    this.#queries = queries
+    this.storeId = storeId
+    this.#seen = new SeenTimes(seen => this.#writeSeen(seen))
+  }
+
+  async putGatewayToken(token: string): Promise<TokenGeneration> {
+    if (typeof token !== 'string' || token.length < 16)
+      throw new TypeError('a gateway token has 128 random bits or more')
+    const generation_id = gatewayTokenCommitment(token)
+    return this.#mutate(async ({ session, queries, store, nowMs, record }) => {
+      const fresh = { generation_id, created_at_ms: nowMs, registers: 1 }
+      const [known] = await session.all(queries.generation, { generationId: generation_id })
+      if (known === undefined) await session.db.insertInto('token_generation').values(fresh).execute()
+      if (store.current_generation !== generation_id) {
+        await session.db.updateTable('store').set({ current_generation: generation_id }).execute()
+        record({ kind: 'gateway-token-changed', generationId: generation_id })
+      }
+      return toGeneration(known ?? fresh, generation_id)
+    })
+  }
+
+  async findGatewayToken(): Promise<TokenGeneration | null> {
+    const generationId = (await this.#storeRow()).current_generation
+    if (generationId === null) return null
+    const [row] = await this.#driver.all(this.#queries.generation, { generationId })
+    return row === undefined ? null : toGeneration(row, generationId)
+  }
+
+  async putSettings(settings: GatewaySettings): Promise<void> {
+    const table = defineRoles(settings.roles)
+    const scopes = new Set([...table.closures.values()].flatMap(each => [...each.keys()] as string[]))
+    const stranger = settings.ceiling?.find(scope => !scopes.has(scope))
+    if (stranger !== undefined) throw new TypeError(`the ceiling has a scope that no role has: ${stranger}`)
+    const text = JSON.stringify({ roles: settings.roles, ceiling: settings.ceiling })
+    await this.#mutate(async ({ session, store, record }) => {
+      if (store.settings === text) return
+      await session.db.updateTable('store').set({ settings: text }).execute()
+      record({ kind: 'settings-changed' })
+    })
+  }
+
+  async getSettings(): Promise<GatewaySettings> {
+    const { roles, ceiling } = readSettings(await this.#storeRow(), this.#options.roles)
+    return { roles, ceiling }
+  }
+
+  async admit(attempt: AdmissionAttempt): Promise<Admission> {
+    assertProof(attempt)
+    const decision = decide(await readFacts(this.#driver, this.#queries, attempt))
+    if (decision.outcome === 'refused') return refused(decision, decision.refusal)
+    if (decision.outcome === 'admitted' && !decision.registers) return admitted(attempt, decision, false)
+    if (decision.outcome === 'ask') {
+      const answer = await this.#askWithoutWriting(attempt, decision)
+      if (answer !== null) return answer
+    }
+    return this.#mutate(tx => admitInside(tx, attempt))
+  }
+
+  /** Where no room is left, or a device hammers on a request that is open: no lock is taken and nothing written. */
+  async #askWithoutWriting(
+    attempt: AdmissionAttempt,
+    decision: Extract<Decision, { outcome: 'ask' }>,
+  ): Promise<Admission | null> {
+    const proof = proofOf(attempt)
+    if (proof === null) return null
+    const nowMs = this.#options.clock()
+    const { room, open } = await readRoom(this.#driver, this.#queries, decision.facts, proof, nowMs)
+    if (open !== null) return isFresh(open, nowMs) ? asked(decision, toRequest(open), null) : null
+    if (room.ok) return null
+    const full = decide({ ...decision.facts, room })
+    return full.outcome === 'refused' ? refused(full, full.refusal) : null
+  }
+
+  async review(attempt: AdmissionAttempt): Promise<Decision> {
+    assertProof(attempt)
+    return decide(await readReviewFacts(this.#driver, this.#queries, attempt))
+  }
+
+  async registerLocal(options: LocalRegistration): Promise<RegisterAnswer> {
+    return this.#mutate(tx => registerLocal(tx, options))
+  }
+
+  async listDevices(query: PageQuery = {}): Promise<Page<DeviceRecord>> {
+    const limit = limitOf(query)
+    const after = query.after ?? ''
+    if (after !== '' && parseDeviceId(after) === null) throw new TypeError('after: a cursor that a page gave')
+    const rows = await this.#driver.all(this.#queries.devicePage, { after, limit: limit + 1 })
+    return pageOf(toDevices(rows), limit, device => device.deviceId)
+  }
+
+  async findDevice(deviceId: DeviceId): Promise<DeviceRecord | null> {
+    const id = parseDeviceId(deviceId)
+    if (id === null) return null
+    return toDevices(await this.#driver.all(this.#queries.deviceById, { deviceId: id }))[0] ?? null
+  }
+
+  async renameDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly name: string },
+  ): Promise<DeviceAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => renameDevice(tx, deviceId, by, options.name))
+  }
+
+  async revokeDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role?: string; readonly keepRegistration?: boolean },
+  ): Promise<DeviceAnswer> {
+    const { by } = actorOf(options)
+    const { role = null, keepRegistration = false } = options
+    return this.#mutate(tx => revokeDevice(tx, deviceId, by, { role, keepRegistration }))
+  }
+
+  async narrowDevice(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string; readonly scopes: readonly string[] },
+  ): Promise<DeviceAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => narrowDevice(tx, deviceId, by, options))
+  }
+
+  async reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => reinstateDevice(tx, deviceId, by))
+  }
+
+  noteSeen(deviceId: DeviceId): void {
+    this.#seen.note(deviceId, this.#options.clock())
+  }
+
+  async listRequests(query: PageQuery = {}): Promise<Page<RequestRecord>> {
+    const limit = limitOf(query)
+    const cursor = cursorOf(query.after)
+    const nowMs = this.#options.clock()
+    const rows = await this.#driver.all(this.#queries.requestPage, { ...cursor, nowMs, limit: limit + 1 })
+    return pageOf(rows.map(toRequest), limit, request => `${request.createdAtMs}.${request.requestId}`)
+  }
+
+  async findRequest(requestId: string): Promise<RequestRecord | null> {
+    if (!isRequestId(requestId)) return null
+    const nowMs = this.#options.clock()
+    const [row] = await this.#driver.all(this.#queries.requestById, { requestId, nowMs })
+    return row === undefined ? null : toRequest(row)
+  }
+
+  async approveRequest(
+    requestId: string,
+    options: { readonly by: Actor; readonly expectedDigest: string },
+  ): Promise<ApproveAnswer> {
+    const { by } = actorOf(options)
+    if (typeof options.expectedDigest !== 'string')
+      throw new TypeError('expectedDigest: what the approver was shown')
+    return this.#mutate(tx => approveRequest(tx, requestId, by, options.expectedDigest))
+  }
+
+  async rejectRequest(requestId: string, options: { readonly by: Actor }): Promise<RejectAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => rejectRequest(tx, requestId, by))
+  }
+
+  subscribe(listener: ChangeListener): () => void {
+    return this.#driver.subscribe(listener)
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#seen.flush()
+    } finally {
+      await this.#driver.close()
+    }
+  }
+
+  async #storeRow(): Promise<StoreTable> {
+    const [store] = await this.#driver.all(this.#queries.store, {})
+    if (store === undefined) throw new Error('the row of the store is gone')
+    return store
+  }
+
+  async #mutate<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const result = await this.#driver.transact(async session => {
+      const changes: PendingChange[] = []
+      const tx = await this.#begin(session, change => void changes.push(change))
+      const answer = await work(tx)
+      await appendChanges(session, changes)
+      return answer
+    })
+    this.#driver.published()
+    return result
+  }
+
+  async #begin(session: Session, record: (change: PendingChange) => void): Promise<Transaction> {
+    const queries = this.#queries
+    const [version] = await session.all(queries.schemaVersion, {})
+    this.#options.checkSchema(version?.version ?? 0)
+    const [store] = await session.all(queries.store, {})
+    if (store === undefined) throw new Error('the row of the store is gone')
+    const nowMs = this.#options.clock()
+    const expired = await closeExpired(session, queries, nowMs, record)
+    const settings = readSettings(store, this.#options.roles)
+    return { session, queries, nowMs, expired, store, settings, record }
+  }
+
+  async #writeSeen(seen: ReadonlyMap<DeviceId, number>): Promise<void> {
+    await this.#driver.transact(async ({ db }) => {
+      for (const [deviceId, last_seen_at_ms] of seen) {
+        await db.updateTable('device').set({ last_seen_at_ms }).where('device_id', '=', deviceId).execute()
+      }
+    })
+  }
+}
+
+async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<Admission> {
+  const { session, queries, nowMs } = tx
+  const facts = await readFacts(session, queries, attempt)
+  const proof = proofOf(attempt)
+  const { room, open } =
+    proof === null ? { room: facts.room, open: null } : await readRoom(session, queries, facts, proof, nowMs)
+  const decision = decide({ ...facts, room })
+  if (decision.outcome === 'refused') return refused(decision, decision.refusal)
+  if (proof === null) {
+    if (decision.outcome === 'ask') throw new TypeError('a request without a device')
+    return admitted(attempt, decision, false)
+  }
+  if (decision.outcome === 'ask') {
+    if (open !== null) return asked(decision, await refreshRequest(tx, open), null)
+    const opened = await openRequest(tx, attempt, proof, decision)
+    return asked(decision, opened, opened)
+  }
+  if (decision.registers) await registerFrom(tx, attempt)
+  return admitted(attempt, decision, decision.registers)
+}
+
+async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise<void> {
+  const proof = proofOf(attempt)
+  const { credential, name } = attempt
+  // Rule 10 registers nobody without both.
+  if (proof === null || credential.kind !== 'gateway-token')
+    throw new TypeError('a registration without its reasons')
+  const { deviceId, publicKey, client, wish } = proof
+  const generationId = credential.commitment
+  await registerDevice(tx, {
+    deviceId,
+    publicKey,
+    client,
+    role: wish.role,
+    name,
+    generationId,
+    registeredBy: 'local',
+  })
+}
+
+async function closeExpired(
+  session: Session,
+  queries: Queries,
+  nowMs: number,
+  record: (change: PendingChange) => void,
+): Promise<ReadonlySet<string>> {
+  const expired = await session.all(queries.expiredRequests, { nowMs })
+  for (const { request_id: requestId, device_id } of expired) {
+    await session.db.deleteFrom('request').where('request_id', '=', requestId).execute()
+    record({ kind: 'request-closed', requestId, deviceId: device_id as DeviceId, outcome: 'expired' })
+  }
+  return new Set(expired.map(row => row.request_id))
+}
+
+function assertProof(attempt: AdmissionAttempt): void {
+  if (attempt.proof.verdict === 'verified' && !isVerifiedProof(attempt.proof.proof)) {
+    throw new TypeError('a proof that was not verified in this process')
+  }
+}
+
+function actorOf(options: { readonly by: Actor }): { readonly by: Actor } {
+  const by: unknown = options?.by
+  assertActor(by)
+  return { by }
+}
+
+function admitted(
+  attempt: AdmissionAttempt,
+  decision: Extract<Decision, { outcome: 'admitted' }>,
+  registered: boolean,
+): Admission {
+  const { credential } = attempt
+  return {
+    outcome: 'admitted',
+    decision,
+    deviceId: proofOf(attempt)?.deviceId ?? null,
+    scopes: decision.scopes,
+    registered,
+    generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
+  }
+}
+
+function refused(decision: Decision, refusal: Refusal): Admission {
+  return { outcome: 'refused', decision, refusal, opened: null }
+}
+
+function asked(
+  decision: Extract<Decision, { outcome: 'ask' }>,
+  request: RequestRecord,
+  opened: RequestRecord | null,
+): Admission {
+  const { requestId, expiresAtMs } = request
+  const { missing, reason } = decision
+  const refusal: Refusal = { code: 'pairing-required', requestId, missing, reason, expiresAtMs }
+  return { outcome: 'refused', decision, refusal, opened }
+}
+
+const DEFAULT_PAGE = 100
+const LARGEST_PAGE = 1_000
+
+function limitOf({ limit = DEFAULT_PAGE }: PageQuery): number {
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {
+    throw new TypeError(`limit: 1 to ${LARGEST_PAGE}`)
+  }
+  return limit
+}
+
+function cursorOf(after: string | undefined): { readonly afterMs: number; readonly afterId: string } {
+  if (after === undefined) return { afterMs: -1, afterId: '' }
+  const [, ms, id] = /^(\d{1,16})\.(.*)$/.exec(after) ?? []
+  if (ms === undefined || !isRequestId(id)) throw new TypeError('after: a cursor that a page gave')
+  return { afterMs: Number(ms), afterId: id }
+}
+
+function pageOf<T>(found: readonly T[], limit: number, cursor: (item: T) => string): Page<T> {
+  const items = found.slice(0, limit)
+  const last = items.at(-1)
+  return { items, next: found.length > limit && last !== undefined ? cursor(last) : null }
+}

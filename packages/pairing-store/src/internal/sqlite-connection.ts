@@ -1,0 +1,68 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { Kysely, SqliteDialect } from 'kysely'
+import type { Schema } from './schema.ts'
+import type { PreparedQuery, Session, SqlValue } from './sql-driver.ts'
+
+/** One connection, with its statements kept: preparing one anew costs as much as running it. */
+export class SqliteConnection implements Session {
+  readonly #database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+  readonly db: Kysely<Schema>
+
+  // The busy timeout is 0: SQLite waits inside the call and the event loop with it, so whoever waits does so outside.
+  constructor(path: string, options: { readonly readOnly: boolean }) {
+    this.#database = new DatabaseSync(path, { readOnly: options.readOnly, timeout: 0 })
+    this.db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: this.#forKysely() }) })
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.isTransaction
+  }
+
+  run(sql: string): void {
+    this.#database.exec(sql)
+  }
+
+  allNow<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): readonly Row[] {
+    return this.#statement(query.sql).all(...query.bind(values)) as Row[]
+  }
+
+  async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
+    return this.allNow(query, values)
+  }
+
+  /** The value of a pragma that gives one. */
+  pragma(name: string): unknown {
+    return this.#statement(`PRAGMA ${name}`).get()?.[name]
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  // The number of texts is bounded: none of our statements is built from data.
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #forKysely() {
+    return {
+      prepare: (sql: string) => {
+        const statement = this.#statement(sql)
+        return {
+          reader: statement.columns().length > 0,
+          all: (values: readonly unknown[]) => statement.all(...(values as SqlValue[])),
+          run: (values: readonly unknown[]) => statement.run(...(values as SqlValue[])),
+          iterate: (values: readonly unknown[]) => statement.iterate(...(values as SqlValue[])),
+        }
+      },
+      close: () => this.close(),
+    }
+  }
+}

@@ -1,0 +1,250 @@
+import { statSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Kysely } from 'kysely'
+import type { ChangeListener } from '../changes.ts'
+import { PairingStoreError } from '../errors.ts'
+import { ChangeFeed } from './change-feed.ts'
+import { migrate, SCHEMA_VERSION } from './migrations.ts'
+import { prepareQueries, type Queries } from './queries.ts'
+import type { Schema } from './schema.ts'
+import type { PreparedQuery, Session, SqlDriver } from './sql-driver.ts'
+import { SqliteConnection } from './sqlite-connection.ts'
+import { busy, isBusy, toStoreError } from './sqlite-errors.ts'
+import { checkSchema, prepareStoreFile } from './sqlite-file.ts'
+
+const POLL_MS = 100
+const LOOK_MS = 1_000
+/** Longest pause between two attempts at a lock. A writer holds it for the time of one fsync. */
+const LONGEST_PAUSE_MS = 25
+
+export interface SqliteDriverOptions {
+  readonly path: string
+  readonly busyTimeoutMs: number
+  readonly nowMs: number
+}
+
+/** Open a store's file, making or migrating it where needed. */
+export async function openSqliteDriver(options: SqliteDriverOptions): Promise<SqliteDriver> {
+  const { path, busyTimeoutMs } = options
+  await prepareStoreFile(path, options.nowMs)
+  const deadline = { startedMs: performance.now(), busyTimeoutMs }
+  const opened: SqliteConnection[] = []
+  try {
+    const reader = await retryWhileBusy(path, deadline, () => openConnection(path, true, opened))
+    const queries = prepareQueries(reader.db)
+    const version = await retryWhileBusy(path, deadline, () => schemaVersion(reader, queries))
+    checkSchema(path, version)
+    const writer = await retryWhileBusy(path, deadline, () => openConnection(path, false, opened))
+    if (version < SCHEMA_VERSION) await retryWhileBusy(path, deadline, () => upgrade(path, writer, queries))
+    return new SqliteDriver(path, busyTimeoutMs, { writer, reader, queries })
+  } catch (error) {
+    for (const connection of opened) connection.close()
+    throw toStoreError(path, error)
+  }
+}
+
+function openConnection(path: string, readOnly: boolean, opened: SqliteConnection[]): SqliteConnection {
+  const connection = new SqliteConnection(path, { readOnly })
+  try {
+    if (!readOnly) connection.run('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    opened.push(connection)
+    return connection
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+}
+
+function schemaVersion(connection: SqliteConnection, queries: Queries): number {
+  return connection.allNow(queries.schemaVersion, {})[0]?.version ?? 0
+}
+
+async function upgrade(path: string, writer: SqliteConnection, queries: Queries): Promise<void> {
+  await inTransaction(writer, async () => {
+    const version = schemaVersion(writer, queries)
+    checkSchema(path, version)
+    if (version < SCHEMA_VERSION) await migrate(writer.db, version)
+  })
+}
+
+async function inTransaction<Result>(writer: SqliteConnection, work: () => Promise<Result>): Promise<Result> {
+  writer.run('BEGIN IMMEDIATE')
+  try {
+    const result = await work()
+    writer.run('COMMIT')
+    return result
+  } catch (error) {
+    if (writer.inTransaction) writer.run('ROLLBACK')
+    throw error
+  }
+}
+
+interface Deadline {
+  readonly startedMs: number
+  readonly busyTimeoutMs: number
+}
+
+// SQLite would wait inside the call; here the event loop runs on between the attempts.
+async function retryWhileBusy<Result>(
+  path: string,
+  { startedMs, busyTimeoutMs }: Deadline,
+  attempt: () => Result | Promise<Result>,
+): Promise<Result> {
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!isBusy(error)) throw error
+      const waitedMs = Math.round(performance.now() - startedMs)
+      if (waitedMs >= busyTimeoutMs) throw busy(path, waitedMs, error)
+    }
+    await wait(pauseMs * (0.5 + Math.random()))
+  }
+}
+
+/** A store's file: one connection that writes, and one that reads and so never waits for a writer. */
+export class SqliteDriver implements SqlDriver {
+  readonly #path: string
+  readonly #busyTimeoutMs: number
+  readonly #writer: SqliteConnection
+  readonly #reader: SqliteConnection
+  readonly #file: { readonly dev: bigint; readonly ino: bigint }
+  readonly #feed: ChangeFeed
+  #turn: Promise<unknown> = Promise.resolve()
+  #timer: NodeJS.Timeout | null = null
+  #dataVersion: unknown = null
+  #lookedAtMs = performance.now()
+  #ended: PairingStoreError | null = null
+
+  constructor(
+    path: string,
+    busyTimeoutMs: number,
+    open: { readonly writer: SqliteConnection; readonly reader: SqliteConnection; readonly queries: Queries },
+  ) {
+    this.#path = path
+    this.#busyTimeoutMs = busyTimeoutMs
+    this.#writer = open.writer
+    this.#reader = open.reader
+    this.#file = identityOfFile(path)
+    const { reader, queries } = open
+    this.#feed = new ChangeFeed({
+      position: () => {
+        const store = reader.allNow(queries.store, {})[0]
+        return { lastSequence: store?.last_sequence ?? 0, droppedThrough: store?.dropped_through ?? 0 }
+      },
+      changesAfter: (sequence, limit) => reader.allNow(queries.changesAfter, { sequence, limit }),
+    })
+  }
+
+  get db(): Kysely<Schema> {
+    return this.#writer.db
+  }
+
+  async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
+    this.#assertUsable()
+    try {
+      return this.#reader.allNow(query, values)
+    } catch (error) {
+      if (!isBusy(error)) throw toStoreError(this.#path, error)
+    }
+    // Rare: somebody recovers the log after a crash.
+    const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
+    return retryWhileBusy(this.#path, deadline, () => {
+      this.#assertUsable()
+      return this.#reader.allNow(query, values)
+    })
+  }
+
+  async transact<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+    this.#assertUsable()
+    const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
+    const mine = this.#turn.then(() =>
+      retryWhileBusy(this.#path, deadline, () => {
+        this.#assertUsable()
+        return inTransaction(this.#writer, () => work(this.#writer))
+      }),
+    )
+    this.#turn = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await mine
+    } catch (error) {
+      throw toStoreError(this.#path, error)
+    }
+  }
+
+  published(): void {
+    if (this.#ended === null) this.#feed.drain()
+  }
+
+  subscribe(listener: ChangeListener): () => void {
+    this.#assertUsable()
+    const remove = this.#feed.add(listener)
+    if (this.#timer === null) {
+      this.#dataVersion = this.#reader.pragma('data_version')
+      this.#timer = setInterval(() => this.#poll(), POLL_MS).unref()
+    }
+    return () => {
+      remove()
+      if (!this.#feed.listened) this.#stopPolling()
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended?.code === 'STORE_CLOSED') return
+    const fix = 'Open the store again.'
+    await this.#turn
+    this.#ended = new PairingStoreError('STORE_CLOSED', { path: this.#path, fix })
+    this.#stopPolling()
+    this.#reader.close()
+    this.#writer.close()
+  }
+
+  #poll(): void {
+    try {
+      this.#look()
+      if (this.#ended !== null) return
+      const version = this.#reader.pragma('data_version')
+      if (version === this.#dataVersion) return
+      this.#feed.drain()
+      this.#dataVersion = version
+    } catch (error) {
+      if (!isBusy(error)) this.#lose('unreadable', toStoreError(this.#path, error))
+    }
+  }
+
+  #stopPolling(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  #assertUsable(): void {
+    if (performance.now() - this.#lookedAtMs >= LOOK_MS) this.#look()
+    if (this.#ended !== null) throw this.#ended
+  }
+
+  // A file that was replaced, by restoring a backup for one, goes on living under our descriptors: nobody else reads it.
+  #look(): void {
+    const nowMs = performance.now()
+    if (this.#ended !== null || nowMs - this.#lookedAtMs < LOOK_MS) return
+    this.#lookedAtMs = nowMs
+    const now = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
+    if (now?.ino === this.#file.ino && now.dev === this.#file.dev) return
+    const fix = 'Open the store again, after making sure that the file in its place is the right one.'
+    this.#lose('replaced', new PairingStoreError('STORE_REPLACED', { path: this.#path, fix }))
+  }
+
+  #lose(reason: 'replaced' | 'unreadable', error: unknown): void {
+    if (error instanceof PairingStoreError) this.#ended = error
+    this.#stopPolling()
+    this.#feed.lose(reason)
+  }
+}
+
+function identityOfFile(path: string): { readonly dev: bigint; readonly ino: bigint } {
+  const { dev, ino } = statSync(path, { bigint: true })
+  return { dev, ino }
+}

@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { PairingStoreError } from '../errors.ts'
+import { migrate, SCHEMA_VERSION } from './migrations.ts'
+import { SqliteConnection } from './sqlite-connection.ts'
+
+/** In the header of every store (https://www.sqlite.org/fileformat.html#application_id): `hold`. */
+const APPLICATION_ID = 0x686f6c64
+const HEADER_LENGTH = 100
+const MAGIC = 'SQLite format 3\0'
+
+/**
+ * See that there is a store at the path that is ours to open: make one where there is no file, and refuse whatever else is
+ * there, by its header and before SQLite sees it. Nothing that exists is ever replaced or written.
+ */
+export async function prepareStoreFile(path: string, nowMs: number): Promise<void> {
+  const uid = process.getuid?.() ?? null
+  prepareDirectory(path, uid)
+  let stats = statOrNull(path)
+  if (stats === null) {
+    await publishStore(path, nowMs, uid)
+    stats = statSync(path)
+  }
+  if (!stats.isFile()) throw unreadable(path, 'not-a-file')
+  checkOwner(path, stats, uid)
+  checkHeader(path, readHeader(path))
+}
+
+function prepareDirectory(path: string, uid: number | null): void {
+  const directory = dirname(path)
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    checkOwner(directory, statSync(directory), uid)
+  } catch (cause) {
+    if (cause instanceof PairingStoreError) throw cause
+    throw notWritable(directory, null, uid, cause)
+  }
+}
+
+// Whoever may write the file gives authority to whom they like; whoever may write the directory puts another file there,
+// or a journal beside it that SQLite would play back.
+function checkOwner(path: string, stats: Stats, uid: number | null): void {
+  if (uid === null) return
+  if (stats.uid !== uid) throw notWritable(path, stats.uid, uid)
+  const loose = stats.isDirectory() ? 0o022 : 0o077
+  if ((stats.mode & loose) === 0) return
+  const fix = `Close it: chmod ${stats.isDirectory() ? '700' : '600'} '${path}'`
+  throw new PairingStoreError('STORE_EXPOSED', { path, mode: stats.mode & 0o7777, fix })
+}
+
+function checkHeader(path: string, header: Buffer): void {
+  if (header.length < HEADER_LENGTH || header.toString('latin1', 0, 16) !== MAGIC) {
+    const reason = header.length === 0 ? 'empty' : 'format'
+    const fix = `Look at what it is, and set it aside: mv '${path}' '${path}.aside'`
+    throw new PairingStoreError('STORE_NOT_A_DATABASE', { path, reason, fix })
+  }
+  if (header.readUInt32BE(68) === APPLICATION_ID) return
+  const fix = 'Give the store a file of its own.'
+  throw new PairingStoreError('STORE_FOREIGN', { path, fix })
+}
+
+function readHeader(path: string): Buffer {
+  try {
+    const file = openSync(path, 'r')
+    try {
+      const header = Buffer.alloc(HEADER_LENGTH)
+      return header.subarray(0, readSync(file, header, 0, HEADER_LENGTH, 0))
+    } finally {
+      closeSync(file)
+    }
+  } catch (cause) {
+    throw unreadable(path, isErrno(cause, 'EACCES', 'EPERM') ? 'permission' : 'io', cause)
+  }
+}
+
+/**
+ * A new store is made whole in a private directory and then linked to its name, which fails where there is a file by now:
+ * of any number of processes one has made it, and nobody ever sees half a store. So an empty file was never ours.
+ */
+async function publishStore(path: string, nowMs: number, uid: number | null): Promise<void> {
+  const directory = dirname(path)
+  let made: string
+  try {
+    made = mkdtempSync(join(directory, `.${basename(path)}.`))
+  } catch (cause) {
+    throw notWritable(directory, statOrNull(directory)?.uid ?? null, uid, cause)
+  }
+  try {
+    const fresh = join(made, 'store')
+    await writeStore(fresh, nowMs)
+    linkOrCopy(fresh, path)
+    syncDirectory(directory)
+  } finally {
+    rmSync(made, { recursive: true, force: true })
+  }
+}
+
+async function writeStore(path: string, nowMs: number): Promise<void> {
+  closeSync(openSync(path, 'wx', 0o600))
+  const connection = new SqliteConnection(path, { readOnly: false })
+  try {
+    connection.run(
+      `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`,
+    )
+    connection.run('BEGIN IMMEDIATE')
+    await migrate(connection.db, 0)
+    await connection.db
+      .insertInto('store')
+      .values({
+        id: 1,
+        store_id: randomUUID(),
+        created_at_ms: nowMs,
+        settings: null,
+        current_generation: null,
+        last_sequence: 0,
+        dropped_through: 0,
+      })
+      .execute()
+    connection.run('COMMIT')
+  } finally {
+    connection.close()
+  }
+}
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return
+    if (!isErrno(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error
+    copyExclusively(from, to)
+  }
+}
+
+// File systems without links: still nobody's file is replaced, but a crash in here leaves a file that is refused.
+function copyExclusively(from: string, to: string): void {
+  try {
+    copyFileSync(from, to, constants.COPYFILE_EXCL)
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return
+    throw error
+  }
+  chmodSync(to, 0o600)
+  const file = openSync(to, 'r+')
+  fsyncSync(file)
+  closeSync(file)
+}
+
+function syncDirectory(directory: string): void {
+  if (process.platform === 'win32') return
+  const handle = openSync(directory, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** The schema that the store has, asked of a connection that cannot write. @throws `STORE_SCHEMA_NEWER` */
+export function checkSchema(path: string, found: number): void {
+  if (found <= SCHEMA_VERSION) return
+  const fix = 'Update this program: a newer one has used the store already.'
+  throw new PairingStoreError('STORE_SCHEMA_NEWER', { path, found, known: SCHEMA_VERSION, fix })
+}
+
+export function statOrNull(path: string): Stats | null {
+  try {
+    return statSync(path)
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return null
+    throw unreadable(path, isErrno(cause, 'EACCES', 'EPERM') ? 'permission' : 'io', cause)
+  }
+}
+
+function isErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+function unreadable(
+  path: string,
+  reason: 'permission' | 'not-a-file' | 'io',
+  cause?: unknown,
+): PairingStoreError {
+  const fix = `Look at what is there: ls -la '${path}'`
+  return new PairingStoreError('STORE_UNREADABLE', { path, reason, fix }, { cause })
+}
+
+function notWritable(
+  path: string,
+  ownerUid: number | null,
+  uid: number | null,
+  cause?: unknown,
+): PairingStoreError {
+  const fix =
+    ownerUid !== null && ownerUid !== uid
+      ? `Run it as the owner: sudo -u '#${ownerUid}' …`
+      : `Look at its permissions: ls -lad '${path}'`
+  return new PairingStoreError('STORE_NOT_WRITABLE', { path, ownerUid, uid, fix }, { cause })
+}

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto'
+import {
+  type AdmissionFacts,
+  decide,
+  gatewayTokenCommitment,
+  parseRole,
+  type Role,
+  signOpenClawProof,
+  type VerifiedProof,
+  verifyOpenClawProof,
+} from '@holdfast/handshake'
+import { type DeviceIdentity, formatPublicKey, type PublicKey } from '@holdfast/identity'
+import { cleanName } from './device-name.ts'
+import { readFacts } from './internal/admission-facts.ts'
+import { reloadDevice, type Transaction } from './internal/transaction.ts'
+import type { AdmissionAttempt, RegisterAnswer } from './pairing-store.ts'
+import type { DeviceRecord } from './records.ts'
+
+/** A device to be known from now on, because it showed the gateway token. */
+export interface NewLocalDevice {
+  readonly deviceId: VerifiedProof['deviceId']
+  readonly publicKey: PublicKey
+  readonly role: Role
+  readonly name: string | null
+  readonly client: VerifiedProof['client'] | null
+  readonly registeredBy: 'local' | 'store-writer'
+  readonly generationId: string
+}
+
+/** Write it down as `trusted-local`, in a transaction in which the rules said so. */
+export async function registerDevice(tx: Transaction, device: NewLocalDevice): Promise<DeviceRecord> {
+  const { db } = tx.session
+  await db
+    .insertInto('device')
+    .values({
+      device_id: device.deviceId,
+      public_key: formatPublicKey(device.publicKey),
+      name: cleanName(device.name),
+      standing: 'trusted-local',
+      registered_by: device.registeredBy,
+      generation_id: device.generationId,
+      client_id: device.client?.id ?? null,
+      client_mode: device.client?.mode ?? null,
+      platform: device.client?.platform ?? null,
+      device_family: device.client?.deviceFamily ?? null,
+      created_at_ms: tx.nowMs,
+      last_seen_at_ms: null,
+      revoked_at_ms: null,
+      revoked_by: null,
+    })
+    .execute()
+  await db
+    .insertInto('device_role')
+    .values({
+      device_id: device.deviceId,
+      role: device.role,
+      grant_scopes: null,
+      narrowed_to: null,
+      revoked_at_ms: null,
+      revoked_by: null,
+    })
+    .execute()
+  tx.record({ kind: 'device-changed', deviceId: device.deviceId })
+  return reloadDevice(tx, device.deviceId)
+}
+
+export interface LocalRegistration {
+  readonly identity: DeviceIdentity
+  readonly gatewayToken: string
+  readonly role: string
+  readonly name?: string
+}
+
+/**
+ * Register the identity of whoever may write the store. That stands for the facts about a connection (direct, local);
+ * all else is asked of the same rules as over the wire.
+ */
+export async function registerLocal(tx: Transaction, options: LocalRegistration): Promise<RegisterAnswer> {
+  const role = parseRole(tx.settings.table, options.role)
+  if (role === null) return { outcome: 'refused', reason: 'role-unknown' }
+  const generationId = gatewayTokenCommitment(options.gatewayToken)
+  const attempt = localAttempt(tx, options, role, generationId)
+  const decision = decide(await readFacts(tx.session, tx.queries, attempt))
+  const { device } = decision.facts
+  if (decision.outcome === 'refused') {
+    const revoked = decision.refusal.code === 'device-revoked'
+    return { outcome: 'refused', reason: revoked ? 'device-revoked' : 'token-mismatch' }
+  }
+  if (device !== null) return { outcome: 'known', device: await reloadDevice(tx, options.identity.id) }
+  if (decision.outcome === 'admitted') {
+    const { id: deviceId, publicKey } = options.identity
+    const name = options.name ?? null
+    const fresh = { deviceId, publicKey, role, name, client: null, generationId }
+    return {
+      outcome: 'registered',
+      device: await registerDevice(tx, { ...fresh, registeredBy: 'store-writer' }),
+    }
+  }
+  return { outcome: 'refused', reason: closedBecause(decision.facts) }
+}
+
+function closedBecause({ credential }: AdmissionFacts): 'registration-closed' | 'local-trust-off' {
+  const open = credential.kind === 'gateway-token' && credential.registers
+  return open ? 'local-trust-off' : 'registration-closed'
+}
+
+/** A `connect` that asks for the bare role, proven on a nonce of ours: what was signed cannot have been made elsewhere. */
+function localAttempt(
+  tx: Transaction,
+  options: LocalRegistration,
+  role: Role,
+  commitment: string,
+): AdmissionAttempt {
+  const { table, written, ceiling } = tx.settings
+  const challenge = { nonce: randomBytes(24).toString('base64url'), ts: tx.nowMs }
+  const client = { ...STORE_WRITER, platform: process.platform }
+  const auth = { token: null, deviceToken: null, bootstrapToken: null, password: null }
+  const { identity } = options
+  const device = signOpenClawProof({ identity, challenge, client, role, scopes: [], auth })
+  const params = { minProtocol: 1, maxProtocol: 1, client, role, scopes: [], auth, device }
+  const context = { roles: table, nonce: challenge.nonce, nowMs: tx.nowMs }
+  // Before a gate's first start nobody has switched local trust off; what the device then gets is the gate's to say.
+  const everything = [...(table.closures.get(role)?.keys() ?? [])]
+  const current = tx.store.current_generation === commitment
+  return {
+    frame: { ok: true, wish: { role, scopes: [] } },
+    proof: verifyOpenClawProof(params, context),
+    credential: current
+      ? { kind: 'gateway-token', commitment }
+      : { kind: 'wrong', presented: 'gateway-token' },
+    origin: { source: 'store-writer', directLocal: true, originClass: 'none' },
+    policy: { roles: table, ceiling: written ? (ceiling as never) : everything, deviceless: null },
+    name: options.name ?? null,
+  }
+}
+
+const STORE_WRITER = {
+  id: 'store-writer',
+  mode: 'local',
+  version: '0',
+  deviceFamily: null,
+  displayName: null,
+  instanceId: null,
+}

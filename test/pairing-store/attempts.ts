@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto'
+import {
+  type AdmissionPolicy,
+  BUILT_IN_ROLES,
+  type ConnectionOrigin,
+  defineRoles,
+  gatewayTokenCommitment,
+  type PresentedCredential,
+  parseConnect,
+  parseWish,
+  type RoleTable,
+  type Scope,
+  signOpenClawProof,
+  verifyOpenClawProof,
+} from '@holdfast/handshake'
+import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
+import type { AdmissionAttempt } from '@holdfast/pairing-store'
+
+export const ROLES = defineRoles(BUILT_IN_ROLES)
+
+export function newToken(): string {
+  return randomBytes(24).toString('base64url')
+}
+
+export function scopes(...names: string[]): readonly Scope[] {
+  return names as Scope[]
+}
+
+export const CEILING = scopes('operator.read', 'operator.write', 'operator.approvals')
+
+export const POLICY: AdmissionPolicy = { roles: ROLES, ceiling: CEILING, deviceless: null }
+export const LOCAL: ConnectionOrigin = { source: '127.0.0.1', directLocal: true, originClass: 'none' }
+export const REMOTE: ConnectionOrigin = { source: '203.0.113.7', directLocal: false, originClass: 'none' }
+
+export interface Wished {
+  readonly identity?: DeviceIdentity
+  readonly role?: string
+  readonly scopes?: readonly string[]
+  /** Shown as the gateway token. */
+  readonly token?: string
+  readonly credential?: PresentedCredential
+  readonly origin?: ConnectionOrigin
+  readonly policy?: AdmissionPolicy
+  readonly name?: string | null
+  readonly nowMs?: number
+}
+
+/** A `connect` as a gate would have it: a frame that was sent, parsed, and whose signature was verified. */
+export function attempt(wished: Wished = {}): AdmissionAttempt {
+  const { role = 'operator', token, policy = POLICY, nowMs = Date.now() } = wished
+  const asked = wished.scopes ?? ['operator.read']
+  const frame = { identity: wished.identity ?? createEphemeralIdentity(), role, scopes: asked, token, nowMs }
+  const credential: PresentedCredential =
+    token === undefined
+      ? { kind: 'none' }
+      : { kind: 'gateway-token', commitment: gatewayTokenCommitment(token) }
+  const wish = parseWish(policy.roles, role, asked)
+  if (wish === null) throw new TypeError('a wish outside the table')
+  return {
+    frame: { ok: true, wish },
+    proof: prove(frame, policy.roles),
+    credential: wished.credential ?? credential,
+    origin: wished.origin ?? LOCAL,
+    policy,
+    name: wished.name ?? null,
+  }
+}
+
+interface Proven {
+  readonly identity: DeviceIdentity
+  readonly role: string
+  readonly scopes: readonly string[]
+  readonly token: string | undefined
+  readonly nowMs: number
+}
+
+function prove(proven: Proven, roles: RoleTable) {
+  const challenge = { nonce: randomBytes(18).toString('base64url'), ts: proven.nowMs }
+  const client = {
+    id: 'cli',
+    mode: 'cli',
+    version: '1.0.0',
+    platform: 'linux',
+    deviceFamily: null,
+    displayName: null,
+    instanceId: null,
+  }
+  const auth = { token: proven.token ?? null, deviceToken: null, bootstrapToken: null, password: null }
+  const { identity, role } = proven
+  const signed = signOpenClawProof({ identity, challenge, client, role, scopes: proven.scopes, auth })
+  const { signedAtMs, ...device } = signed
+  const { id, mode, version, platform } = client
+  const text = JSON.stringify({
+    type: 'req',
+    id: '1',
+    method: 'connect',
+    params: {
+      minProtocol: 3,
+      maxProtocol: 4,
+      client: { id, mode, version, platform },
+      role,
+      scopes: proven.scopes,
+      ...(proven.token !== undefined && { auth: { token: proven.token } }),
+      device: { ...device, signedAt: signedAtMs },
+    },
+  })
+  const reading = parseConnect(text)
+  if (!reading.ok) throw new TypeError(`a frame that does not parse: ${JSON.stringify(reading.problem)}`)
+  return verifyOpenClawProof(reading.params, { roles, nonce: challenge.nonce, nowMs: proven.nowMs })
+}
