@@ -9,6 +9,8 @@ export interface GatewayFailures {
   GATEWAY_TOKEN_WEAK: { readonly minLength: number; readonly reason: 'length' | 'alphabet' | 'variety' }
   /** The gateway token cannot be had from where it lies; the cause says why. */
   GATEWAY_TOKEN_UNREADABLE: Readonly<Record<never, never>>
+  /** The store says that nothing more will come of it. Live sockets are cut in a minute; only a restart helps. */
+  STORE_LOST: { readonly reason: string }
   /** Another gateway runs on this state directory. `null`s: it holds the lock, but has left no note that answers. */
   GATEWAY_RUNNING: { readonly directory: string; readonly pid: number | null; readonly url: string | null }
   /** The lock that one gateway holds per state directory cannot be opened. */
@@ -32,6 +34,7 @@ const sentences: Sentences = {
   GATEWAY_TOKEN_WEAK: d =>
     `the gateway token can be guessed (${d.reason}): at least ${d.minLength} random characters are needed`,
   GATEWAY_TOKEN_UNREADABLE: () => 'the gateway token cannot be read',
+  STORE_LOST: d => `the pairing store is lost (${d.reason})`,
   GATEWAY_RUNNING: d => `a gateway runs on ${d.directory} already${d.url === null ? '' : `, at ${d.url}`}`,
   GATEWAY_LOCK_FAILED: d => `${d.path} cannot be locked`,
   LISTEN_FAILED: d => `cannot listen on ${d.host} port ${d.port} (${d.errno})`,

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Decision, RefusalCode, Role, RuleId, Scope } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
-import type { RequestRecord } from '@holdfast/pairing-store'
+import type { RequestOutcome, RequestRecord } from '@holdfast/pairing-store'
 import { isGatewayError } from './errors.ts'
 
 /**
@@ -34,7 +34,7 @@ export type GateEvent =
       readonly event: 'request-closed'
       readonly requestId: string
       readonly deviceId: DeviceId
-      readonly outcome: 'approved' | 'rejected' | 'expired'
+      readonly outcome: RequestOutcome
     }
   | {
       readonly event: 'closed'
@@ -58,7 +58,9 @@ export type FaultyPart = 'store' | 'gateway-token' | 'identity' | 'method' | 'li
 /** Of an error that kept the gate from deciding: which part it came from. */
 export function faultyPart(error: unknown): FaultyPart {
   if (isGatewayError(error, 'IDENTITY_IS_DEVICE')) return 'identity'
-  return isGatewayError(error) ? 'gateway-token' : 'store'
+  const token =
+    isGatewayError(error, 'GATEWAY_TOKEN_WEAK') || isGatewayError(error, 'GATEWAY_TOKEN_UNREADABLE')
+  return token ? 'gateway-token' : 'store'
 }
 
 /** What subscribers of the channel `holdfast:gateway` get: the event, and the decision where there was one. */

@@ -2,6 +2,7 @@ import { answerTo, CUT_CLOSE_CODE, type Refusal } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import type { AdmissionAttempt, PairingStore, StoreChange } from '@holdfast/pairing-store'
 import type { GateClock } from './clock.ts'
+import { GatewayError } from './errors.ts'
 import type { EventOutlet } from './gate-events.ts'
 import type { LiveConnection } from './live-connection.ts'
 
@@ -150,6 +151,12 @@ export class LiveSessions {
         this.#events.emit({ event: 'request-closed', requestId, deviceId, outcome })
         break
       }
+      case 'changes-missed':
+        for (const session of this.#all) this.#changed(session)
+        break
+      case 'store-lost':
+        this.noteFailure(new GatewayError('STORE_LOST', { reason: change.reason }))
+        break
       case 'request-opened':
       case 'settings-changed':
         break

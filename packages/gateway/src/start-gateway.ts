@@ -43,6 +43,10 @@ export interface RunningGateway {
   readonly location: StateLocation
   readonly store: PairingStore
   readonly gate: Gate
+  /** {@link Gate.onConnection} */
+  readonly onConnection: Gate['onConnection']
+  /** {@link Gate.onEvent} */
+  readonly onEvent: Gate['onEvent']
   /** Ends every connection, lets go of the store and the lock, and takes its note away. */
   close(): Promise<void>
 }
@@ -108,6 +112,8 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
       location,
       store: opened,
       gate,
+      onConnection: listener => gate.onConnection(listener),
+      onEvent: listener => gate.onEvent(listener),
       close: undoAll,
     }
   } catch (error) {
