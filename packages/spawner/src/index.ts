@@ -1,1 +1,13 @@
-export {}
+export { childEnvironment } from './child-environment.ts'
+export { connectToGateway } from './connect.ts'
+export type { ConnectOptions, LifecycleNotice } from './connect-options.ts'
+export {
+  type HandshakeStep,
+  isSpawnerError,
+  SpawnerError,
+  type SpawnerErrorCode,
+  type SpawnerFailures,
+} from './errors.ts'
+export type { ConnectionEnd, GatewayConnection } from './gateway-connection.ts'
+export type { PeerRefusal } from './peer-refusal.ts'
+export { type SpawnAgentOptions, spawnAgent } from './spawn-agent.ts'

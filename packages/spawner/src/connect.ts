@@ -1,0 +1,127 @@
+import { type DeviceIdentity, findIdentity } from '@holdfast/identity'
+import { locateState, type StateLocation } from '@holdfast/identity/state'
+import { type ConnectOptions, type ConnectPlan, completeOptions } from './connect-options.ts'
+import { isSpawnerError, SpawnerError } from './errors.ts'
+import { type GatewayConnection, openConnection } from './gateway-connection.ts'
+import { type Admitted, attemptHandshake } from './internal/handshake-attempt.ts'
+import { surroundings } from './internal/surroundings.ts'
+import { wait } from './internal/wait.ts'
+import { findGateway, type Whereabouts } from './internal/whereabouts.ts'
+import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
+
+/**
+ * A connection to the gateway, as this install's device, with exactly the role and scopes asked for; or the reason why
+ * there is none. It never creates an identity and never leaves a half-alive socket.
+ *
+ * Address and token are read anew at every attempt. A token that can be read is shown, so that a device the gateway does
+ * not know is registered; a refused one is shown once more as it is then, and then the device's key alone. What can pass
+ * by waiting is tried again, with jitter, until `connectTimeoutMs` is over: no note yet, a stale one, a gateway that is
+ * restarting or full. Any other answer ends it at once.
+ *
+ * @throws {@link SpawnerError} `IDENTITY_MISSING`, `GATEWAY_NOT_FOUND`, `GATEWAY_UNREACHABLE`, `GATEWAY_UNEXPECTED`,
+ * `GATEWAY_TOKEN_UNUSABLE`, `PROTOCOL_UNSUPPORTED`, `PROTOCOL_UNEXPECTED`, `HANDSHAKE_TIMEOUT`, `GATEWAY_HUNG_UP`,
+ * `ADMISSION_REFUSED`, `SCOPES_MISSING`.
+ * @throws `IdentityError` where this install's files cannot be read or trusted; `HandshakeError` `WISH_INVALID` where role,
+ * scopes or client cannot be said in the protocol; the signal's reason; `TypeError` for options that cannot be meant.
+ */
+export async function connectToGateway(options: ConnectOptions): Promise<GatewayConnection> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  const plan = completeOptions(options, surroundings.platform, surroundings.version)
+  const location = locationOf(options)
+  const search: Search = { plan, location, identity: await identityOf(options, location), refusedToken: null }
+  const admitted = await reachGateway(search, plan.connectTimeoutMs, 0, signal)
+  return openConnection(admitted, {
+    plan,
+    deviceId: search.identity.id,
+    comeBack: (failures, ending) => reachGateway(search, plan.reconnectTimeoutMs, failures, ending),
+  })
+}
+
+/** What stays the same over all attempts of one connection, and what they learn. */
+interface Search {
+  readonly plan: ConnectPlan
+  readonly location: StateLocation | null
+  readonly identity: DeviceIdentity
+  /** The token in the state directory, when the gateway refused it last. As long as it stays, it is not shown again. */
+  refusedToken: string | null
+}
+
+function locationOf(options: ConnectOptions): StateLocation | null {
+  const { app, profile, directory, identity } = options
+  if (app !== undefined || directory !== undefined) return locateState({ app, profile, directory })
+  return identity?.location ?? null
+}
+
+async function identityOf(options: ConnectOptions, location: StateLocation | null): Promise<DeviceIdentity> {
+  if (options.identity !== undefined) return options.identity
+  const { app, profile, directory, signal } = options
+  const found = await findIdentity({ app, profile, directory, signal })
+  if (found !== null) return found
+  const fix = 'Open the identity once with openIdentity, in the process that starts the others.'
+  throw new SpawnerError('IDENTITY_MISSING', { path: location?.deviceKey ?? '', fix })
+}
+
+/** Attempt after attempt, until one is admitted, one is refused for good, or the time is over. */
+async function reachGateway(
+  search: Search,
+  withinMs: number,
+  failuresBefore: number,
+  signal: AbortSignal | undefined,
+): Promise<Admitted> {
+  const deadlineMs = surroundings.clock() + withinMs
+  let phase: TokenPhase = 'token'
+  for (let failures = failuresBefore; ; failures++) {
+    const attempt: Attempt = { phase, found: null, token: null }
+    try {
+      return await attemptOnce(search, attempt, signal)
+    } catch (error) {
+      if (!isSpawnerError(error)) throw error
+      const token = attempt.token?.from ?? 'none'
+      const next = nextStep(error, { phase, token, source: attempt.found?.source ?? 'note' })
+      if (next.step === 'stop') throw error
+      const pause = backoffMs(failures, surroundings.random())
+      if (next.step === 'retry') {
+        if (next.phase === 'key-alone' && token === 'file') search.refusedToken = attempt.token?.text ?? null
+        phase = next.phase
+        // A rotation is two steps: the file, and the gateway. The second try gives them time to meet.
+        if (phase === 'token-once-more') await wait(pause, signal)
+        continue
+      }
+      const pauseMs = Math.max(pause, next.atLeastMs)
+      if (surroundings.clock() + pauseMs > deadlineMs) throw error
+      await wait(pauseMs, signal)
+    }
+  }
+}
+
+interface Attempt {
+  readonly phase: TokenPhase
+  /** Filled in while the attempt runs: what it found and what it showed. */
+  found: Whereabouts | null
+  token: Whereabouts['token']
+}
+
+async function attemptOnce(
+  search: Search,
+  attempt: Attempt,
+  signal: AbortSignal | undefined,
+): Promise<Admitted> {
+  const { plan, identity } = search
+  signal?.throwIfAborted()
+  attempt.found = await findGateway(plan, search.location)
+  const { url, source, token } = attempt.found
+  const dead = token?.from === 'file' && token.text === search.refusedToken
+  attempt.token = attempt.phase === 'key-alone' || dead ? null : token
+  return attemptHandshake({
+    url,
+    source,
+    identity,
+    token: attempt.token?.text ?? null,
+    client: plan.client,
+    role: plan.role,
+    scopes: plan.scopes,
+    limitMs: plan.handshakeTimeoutMs,
+    signal,
+  })
+}

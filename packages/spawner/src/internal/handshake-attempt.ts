@@ -1,0 +1,202 @@
+import {
+  type AuthClaim,
+  type ClientClaim,
+  type DeviceClaim,
+  PROTOCOL_RANGE,
+  readChallenge,
+  signOpenClawProof,
+} from '@holdfast/handshake'
+import type { DeviceIdentity } from '@holdfast/identity'
+import { type HandshakeStep, SpawnerError } from '../errors.ts'
+import { adviceFor, readPeerRefusal, refusalOfClose, refusalOfStatus } from '../peer-refusal.ts'
+import { isFinalClose } from '../reconnection.ts'
+import { GatewaySocket, type Incoming, type SocketEnd } from './gateway-socket.ts'
+import { readHello } from './hello.ts'
+
+/** One attempt to be admitted. */
+export interface AttemptPlan {
+  readonly url: string
+  readonly source: 'note' | 'option'
+  readonly identity: DeviceIdentity
+  readonly token: string | null
+  readonly client: ClientClaim
+  readonly role: string
+  readonly scopes: readonly string[]
+  readonly limitMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** A socket after hello, and what hello said. */
+export interface Admitted {
+  readonly socket: GatewaySocket
+  readonly connectionId: string
+  /** At least one frame in this time, or the gateway is gone; `null` where it promised none. */
+  readonly tickIntervalMs: number | null
+}
+
+const CONNECT_ID = 'connect'
+/** How long a gateway may take to close after it refused; the refusal does not wait longer for its close code. */
+const CLOSE_CODE_PATIENCE_MS = 1_000
+
+/**
+ * Dial, prove, and be admitted with exactly the wish. Whatever fails, no socket is left behind.
+ *
+ * @throws {@link SpawnerError}; the signal's reason; `HandshakeError` where the wish cannot be said.
+ */
+export async function attemptHandshake(plan: AttemptPlan): Promise<Admitted> {
+  plan.signal?.throwIfAborted()
+  const socket = new GatewaySocket(plan.url)
+  const progress: { step: HandshakeStep; timedOut: boolean } = { step: 'dial', timedOut: false }
+  const timer = setTimeout(() => {
+    progress.timedOut = true
+    socket.cut('')
+  }, plan.limitMs)
+  const abort = (): void => socket.cut('')
+  plan.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    return await shakeHands(socket, plan, step => {
+      progress.step = step
+    })
+  } catch (error) {
+    socket.hangUp()
+    plan.signal?.throwIfAborted()
+    if (!progress.timedOut) throw error
+    const step = progress.step === 'dial' && socket.opened ? 'challenge' : progress.step
+    const fix = 'See whether the gateway is overloaded, or something else listens there.'
+    throw new SpawnerError('HANDSHAKE_TIMEOUT', { url: plan.url, step, limitMs: plan.limitMs, fix })
+  } finally {
+    clearTimeout(timer)
+    plan.signal?.removeEventListener('abort', abort)
+  }
+}
+
+async function shakeHands(
+  socket: GatewaySocket,
+  plan: AttemptPlan,
+  enter: (step: HandshakeStep) => void,
+): Promise<Admitted> {
+  const first = await socket.next()
+  const challenge = first.kind === 'frame' ? readChallenge(first.frame) : null
+  if (challenge === null) throw failureOf(first, socket.opened ? 'challenge' : 'dial', plan)
+  enter('hello')
+  socket.send(connectFrame(plan, challenge))
+  for (;;) {
+    const incoming = await socket.next()
+    if (incoming.kind !== 'frame') throw failureOf(incoming, 'hello', plan)
+    const { frame } = incoming
+    if (frame.type === 'event' || frame.id !== CONNECT_ID) continue
+    if (!frame.ok) throw refused(readPeerRefusal(frame.error, await closeCodeOf(socket)), plan)
+    const hello = readHello(frame.payload, plan.role)
+    if (hello === null) throw unexpected('hello', 'an answer without connection id, role and scopes', plan)
+    const missing = plan.scopes.filter(scope => !hello.scopes.includes(scope))
+    if (missing.length > 0) throw tooLittle(hello.scopes, missing, plan)
+    return { socket, connectionId: hello.connectionId, tickIntervalMs: hello.tickIntervalMs }
+  }
+}
+
+function connectFrame(plan: AttemptPlan, challenge: { readonly nonce: string; readonly ts: number }): string {
+  const { identity, client, role, scopes, token } = plan
+  const auth: AuthClaim = { token, deviceToken: null, bootstrapToken: null, password: null }
+  const device = signOpenClawProof({ identity, challenge, client, role, scopes, auth })
+  const params = {
+    minProtocol: PROTOCOL_RANGE.min,
+    maxProtocol: PROTOCOL_RANGE.max,
+    client: withoutNulls(client),
+    role,
+    scopes,
+    auth: withoutNulls(auth),
+    device: deviceFields(device),
+  }
+  return JSON.stringify({ type: 'req', id: CONNECT_ID, method: 'connect', params })
+}
+
+function deviceFields(device: DeviceClaim): Readonly<Record<string, unknown>> {
+  const { signedAtMs, ...rest } = device
+  return { ...rest, signedAt: signedAtMs }
+}
+
+/** On the wire a `null` is not an absent field. */
+function withoutNulls(fields: object): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
+}
+
+async function closeCodeOf(socket: GatewaySocket): Promise<number | null> {
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    socket.cut('')
+  }, CLOSE_CODE_PATIENCE_MS)
+  try {
+    for (;;) {
+      const incoming = await socket.next()
+      if (incoming.kind === 'closed') return late ? null : incoming.code
+      if (incoming.kind === 'failed' || incoming.kind === 'rejected') return null
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What an end, or a message out of place, means at this step. */
+function failureOf(incoming: Incoming, step: HandshakeStep, plan: AttemptPlan): SpawnerError {
+  switch (incoming.kind) {
+    case 'frame':
+      return unexpected(step, 'a frame that is no challenge', plan)
+    case 'noise':
+      return unexpected(step, 'a message that is no frame', plan)
+    default:
+      return endedEarly(incoming, step, plan)
+  }
+}
+
+function endedEarly(end: SocketEnd, step: HandshakeStep, plan: AttemptPlan): SpawnerError {
+  const { url } = plan
+  switch (end.kind) {
+    case 'failed':
+      return end.errno === null
+        ? unexpected(step, 'no WebSocket server', plan, end.error)
+        : new SpawnerError(
+            'GATEWAY_UNREACHABLE',
+            { url, errno: end.errno, source: plan.source, fix: adviceForSilence(plan.source) },
+            { cause: end.error },
+          )
+    case 'rejected':
+      return [401, 403, 429, 503].includes(end.status)
+        ? refused(refusalOfStatus(end.status, end.body), plan)
+        : unexpected(step, `HTTP ${end.status} instead of an upgrade`, plan)
+    case 'closed': {
+      const refusal = refusalOfClose(end.code, end.reason)
+      if (isFinalClose(end.code)) return refused(refusal, plan)
+      const fix = 'Look at what the gateway logged; it gave no answer.'
+      const facts = { closeCode: end.code, reason: refusal.reason, fix }
+      return new SpawnerError('GATEWAY_HUNG_UP', { url, step, ...facts })
+    }
+  }
+}
+
+function refused(refusal: ReturnType<typeof readPeerRefusal>, plan: AttemptPlan): SpawnerError {
+  const credential = plan.token === null ? 'none' : 'gateway-token'
+  return new SpawnerError('ADMISSION_REFUSED', {
+    ...refusal,
+    url: plan.url,
+    credential,
+    fix: adviceFor(refusal),
+  })
+}
+
+function tooLittle(granted: readonly string[], missing: readonly string[], plan: AttemptPlan): SpawnerError {
+  const fix = 'Ask for less, or have the gateway give this device more.'
+  return new SpawnerError('SCOPES_MISSING', { url: plan.url, asked: plan.scopes, granted, missing, fix })
+}
+
+function unexpected(step: HandshakeStep, found: string, plan: AttemptPlan, cause?: Error): SpawnerError {
+  const fix = 'See what listens at this address.'
+  const detail = { url: plan.url, step, found, fix }
+  return new SpawnerError('PROTOCOL_UNEXPECTED', detail, cause && { cause })
+}
+
+function adviceForSilence(source: 'note' | 'option'): string {
+  return source === 'note'
+    ? 'Start the gateway of this install: the one that left its note does not run any more.'
+    : 'Check the address, and whether the gateway runs.'
+}

@@ -1,0 +1,124 @@
+import type { PeerError } from '@holdfast/handshake'
+
+/** What a gateway said when it said no. Every text of it is the gateway's: printable ASCII, bounded, and no more trusted. */
+export interface PeerRefusal {
+  /** The refusal in the words of `@holdfast/handshake` (`RefusalCode`); `null` from a gateway that is not ours. */
+  readonly refusal: string | null
+  /** The admission rule that decided; `null` from a gateway that is not ours. */
+  readonly rule: string | null
+  /** In OpenClaw's spelling, `PAIRING_REQUIRED` for one; `null` where the socket was closed without an answer. */
+  readonly code: string | null
+  /** For people. May be empty. */
+  readonly reason: string
+  /** The open request that a person can approve, or `null`. */
+  readonly requestId: string | null
+  /** The scopes that a person would have to give. */
+  readonly missing: readonly string[]
+  /** The command that cures it, as the gateway gives it to peers on its own machine, or `null`. Show it; never run it. */
+  readonly command: string | null
+  /** The close code that followed (RFC 6455 §7.4), or `null` where the socket was not closed in time or never opened. */
+  readonly closeCode: number | null
+  /** The HTTP status where the upgrade itself was refused, else `null`. */
+  readonly status: number | null
+  /** May the same wish pass later, by waiting alone? */
+  readonly retryable: boolean
+  /** How long the gateway asks to wait, in ms, or `null`. */
+  readonly retryAfterMs: number | null
+}
+
+/** Close codes by which a gateway says: later. */
+const LATER: ReadonlySet<number> = new Set([1012, 1013])
+
+/** The refusal in an error response, and in the close that followed it. */
+export function readPeerRefusal(error: PeerError, closeCode: number | null): PeerRefusal {
+  const details = error.details ?? {}
+  const asksToWait = error.retryable ?? error.code === 'UNAVAILABLE'
+  const { retryAfterMs } = error
+  return {
+    refusal: plainText(details['refusal'], 64),
+    rule: plainText(details['rule'], 8),
+    code: plainText(details['code'], 64) ?? plainText(error.code, 64),
+    reason: plainText(error.message, 200) ?? '',
+    requestId: plainText(details['requestId'], 128),
+    missing: Array.isArray(details['missing'])
+      ? details['missing'].flatMap(scope => plainText(scope, 64) ?? []).slice(0, 32)
+      : [],
+    command: plainText(details['command'], 512),
+    closeCode,
+    status: null,
+    retryable: asksToWait || (closeCode !== null && LATER.has(closeCode)),
+    retryAfterMs: retryAfterMs !== undefined && retryAfterMs >= 0 ? retryAfterMs : null,
+  }
+}
+
+/** The refusal in a close code alone. */
+export function refusalOfClose(closeCode: number, reason: string): PeerRefusal {
+  return { ...SILENT, reason: plainText(reason, 123) ?? '', closeCode }
+}
+
+/** The refusal in an HTTP answer instead of an upgrade: its status, and the error in its body where that is one. */
+export function refusalOfStatus(status: number, body: string): PeerRefusal {
+  const retryable = status === 429 || status === 503
+  const error = readErrorBody(body)
+  if (error === null) return { ...SILENT, reason: `HTTP ${status}`, status, retryable }
+  return { ...readPeerRefusal(error, null), status, retryable }
+}
+
+/** Was it the gateway token that was refused? */
+export function isTokenMismatch(refusal: PeerRefusal): boolean {
+  return refusal.refusal === 'token-mismatch' || refusal.code === 'AUTH_TOKEN_MISMATCH'
+}
+
+/** What a person can do about it. */
+export function adviceFor(refusal: PeerRefusal): string {
+  if (refusal.command !== null) return `To allow it, run: ${refusal.command}`
+  if (refusal.requestId !== null) {
+    return `Ask whoever runs the gateway to approve request ${refusal.requestId}.`
+  }
+  if (isTokenMismatch(refusal))
+    return "Give the token that the gateway has now, or none: a known device's key is enough."
+  if (refusal.retryable) return 'Try again later.'
+  return 'The gateway decided so; asking again changes nothing.'
+}
+
+const SILENT: PeerRefusal = {
+  refusal: null,
+  rule: null,
+  code: null,
+  reason: '',
+  requestId: null,
+  missing: [],
+  command: null,
+  closeCode: null,
+  status: null,
+  retryable: false,
+  retryAfterMs: null,
+}
+
+/** Printable ASCII up to a length, or `null`. Anything else could steer a terminal, or pass for something else in it. */
+function plainText(value: unknown, maxLength: number): string | null {
+  return typeof value === 'string' && value.length <= maxLength && /^[\x20-\x7e]+$/.test(value) ? value : null
+}
+
+function readErrorBody(body: string): PeerError | null {
+  let value: unknown
+  try {
+    value = JSON.parse(body)
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+  if (!isObject(value)) return null
+  const error = isObject(value['error']) ? value['error'] : value
+  const { code, message, details } = error
+  if (typeof code !== 'string') return null
+  return {
+    code,
+    message: typeof message === 'string' ? message : '',
+    ...(isObject(details) && { details }),
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,70 @@
+import { isSpawnerError, type SpawnerError } from './errors.ts'
+import { isTokenMismatch } from './peer-refusal.ts'
+
+/** Which credential the next attempt shows: the token as it is now, that for the last time, or the device's key alone. */
+export type TokenPhase = 'token' | 'token-once-more' | 'key-alone'
+
+/** What the judgement of a failed attempt depends on, beside the failure. */
+export interface AttemptFacts {
+  readonly phase: TokenPhase
+  /** Where the token of this attempt came from; `none`: none was shown. */
+  readonly token: 'file' | 'option' | 'none'
+  /** Who named the address. A note can be stale, so that a stranger at its address is a reason to wait. */
+  readonly source: 'note' | 'option'
+}
+
+/** What to do after a failed attempt. */
+export type NextStep =
+  | { readonly step: 'stop' }
+  /** Wait, at least so long, and try again. */
+  | { readonly step: 'wait'; readonly atLeastMs: number }
+  /** Try again with another credential. */
+  | { readonly step: 'retry'; readonly phase: TokenPhase }
+
+/** A live socket closed so will not be let in again: refused by policy, or its device was removed or revoked. */
+export function isFinalClose(closeCode: number): boolean {
+  return closeCode === 1008 || closeCode === 4001
+}
+
+/** Close codes before hello that can pass by waiting: going away, lost, no reason given, broken, restarting, full. */
+const PASSING_CLOSES: ReadonlySet<number> = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014])
+
+/** Failures of a certificate are decisions, not weather: they carry OpenSSL's names, or Node's for TLS. */
+const CERTIFICATE_ERRNO = /CERT|ERR_TLS|ERR_SSL|SELF_SIGNED|UNABLE_TO_|CRL_|HOSTNAME_MISMATCH/
+
+/**
+ * What comes after a failed attempt. A refused gateway token costs three attempts at most: the token, the token as it is
+ * then, the key alone.
+ */
+export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
+  if (isSpawnerError(error, 'ADMISSION_REFUSED')) {
+    if (facts.token !== 'none' && isTokenMismatch(error.detail)) {
+      const again = facts.token === 'file' && facts.phase === 'token'
+      return { step: 'retry', phase: again ? 'token-once-more' : 'key-alone' }
+    }
+    const { retryable, retryAfterMs } = error.detail
+    return retryable ? { step: 'wait', atLeastMs: retryAfterMs ?? 0 } : STOP
+  }
+  return passesByWaiting(error, facts.source) ? { step: 'wait', atLeastMs: 0 } : STOP
+}
+
+const STOP: NextStep = { step: 'stop' }
+
+function passesByWaiting(error: SpawnerError, source: 'note' | 'option'): boolean {
+  if (isSpawnerError(error, 'GATEWAY_NOT_FOUND') || isSpawnerError(error, 'HANDSHAKE_TIMEOUT')) return true
+  if (isSpawnerError(error, 'GATEWAY_UNREACHABLE')) return !CERTIFICATE_ERRNO.test(error.detail.errno)
+  if (isSpawnerError(error, 'GATEWAY_HUNG_UP')) return PASSING_CLOSES.has(error.detail.closeCode)
+  if (isSpawnerError(error, 'PROTOCOL_UNEXPECTED')) return source === 'note'
+  return false
+}
+
+/**
+ * How long to wait before another attempt, in ms: doubling from 50 to 2,000, times a random factor from 0.5 to 1.5, so
+ * that a thousand children do not come back in step.
+ *
+ * @param failures how many attempts have failed since the last good one, from 0
+ * @param random from 0 to 1
+ */
+export function backoffMs(failures: number, random: number): number {
+  return Math.min(2_000, 50 * 2 ** Math.min(failures, 10)) * (0.5 + random)
+}
