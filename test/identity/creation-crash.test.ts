@@ -89,6 +89,19 @@ describe('a crash while the key is made', () => {
   })
 })
 
+describe('a creator whose private directory is cleared, as a dead one’s would be', () => {
+  test('makes another, and publishes no empty directory', async () => {
+    const directory = join(freshFolder(), 'state')
+    const { answer, stderr } = await runProgram(opener, {
+      args: open(directory),
+      nodeFlags: ['--import', preload('cleared-before-publishing')],
+    })
+    expect(stderr).toBe('cleared\n')
+    expect(answer).toMatchObject({ created: true })
+    expect(treeOf(directory)).toEqual(['device', join('device', 'key.json')])
+  })
+})
+
 describe('a place where no key can be made', () => {
   test('F18: a runtime that signs wrongly leaves nothing behind, and says so', async () => {
     const directory = join(freshFolder(), 'state')

@@ -21,7 +21,7 @@ describe('the README', () => {
     const errors = readFileSync(new URL('../../packages/identity/src/errors.ts', import.meta.url), 'utf8')
     const table = errors.slice(0, errors.indexOf('export type IdentityErrorCode'))
     const codes = [...table.matchAll(/^ {2}([A-Z_]+): \{/gm)].map(match => match[1])
-    const listed = [...readme.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(match => match[1])
+    const listed = [...readme.matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(match => match[1])
     expect(codes.length).toBeGreaterThan(5)
     expect(listed.sort()).toEqual(codes.sort())
   })

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { errnoOf } from './errno.ts'
 import type { Steps } from './steps.ts'
-import { readClock } from './surroundings.ts'
+import { readStopwatch } from './surroundings.ts'
 
 /** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
 export interface HeldLock {
@@ -66,8 +66,8 @@ export function* waitForLock(
   isDone: () => boolean,
   attempt: typeof tryLock = tryLock,
 ): Steps<HeldLock | null> {
-  const deadlineMs = readClock() + timeoutMs
-  while (readClock() < deadlineMs) {
+  const endMs = readStopwatch() + timeoutMs
+  while (readStopwatch() < endMs) {
     const lock = attempt(stateDirectory)
     if (lock === 'unavailable') return null
     if (lock !== 'busy') return lock

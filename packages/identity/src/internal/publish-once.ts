@@ -6,7 +6,7 @@ import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
 import type { Owner } from './private-file.ts'
 import type { Steps } from './steps.ts'
-import { readClock } from './surroundings.ts'
+import { readClock, readStopwatch } from './surroundings.ts'
 
 /** A file that is published as the only file of a directory of its own. */
 export interface PublishedPlace {
@@ -75,7 +75,7 @@ export function clearLeftovers(place: PublishedPlace): void {
 
 function* renameOnto(own: string, place: PublishedPlace): Steps<boolean> {
   const target = join(place.stateDirectory, place.folder)
-  const deadlineMs = readClock() + WINDOWS_BUDGET_MS
+  const endMs = readStopwatch() + WINDOWS_BUDGET_MS
   for (;;) {
     // Windows refuses to rename even onto an empty directory. One that is not empty stays.
     removeIfEmpty(target)
@@ -89,7 +89,7 @@ function* renameOnto(own: string, place: PublishedPlace): Steps<boolean> {
       if (!busy) throw error
       // There the same code says "taken" and "somebody has a file of it open": look, and try again for a while.
       if (isThere(join(target, place.file))) return false
-      if (readClock() > deadlineMs) {
+      if (readStopwatch() > endMs) {
         if (isThere(target)) return false
         throw error
       }

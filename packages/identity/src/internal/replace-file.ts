@@ -5,7 +5,7 @@ import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
 import type { Owner } from './private-file.ts'
 import type { Steps } from './steps.ts'
-import { readClock } from './surroundings.ts'
+import { readClock, readStopwatch } from './surroundings.ts'
 
 const WINDOWS_BUDGET_MS = 2_000
 const LEFTOVER_AGE_MS = 60_000
@@ -38,7 +38,7 @@ export function* replaceFile(directory: string, file: string, bytes: Uint8Array,
 }
 
 function* renameOver(own: string, target: string, owner: Owner): Steps<void> {
-  const deadlineMs = readClock() + WINDOWS_BUDGET_MS
+  const endMs = readStopwatch() + WINDOWS_BUDGET_MS
   for (;;) {
     try {
       renameSync(own, target)
@@ -46,7 +46,7 @@ function* renameOver(own: string, target: string, owner: Owner): Steps<void> {
     } catch (error) {
       // Windows refuses while anybody (a reader, an indexer, a scanner) has the target open.
       const busy = owner.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errnoOf(error) ?? '')
-      if (!busy || readClock() > deadlineMs) throw error
+      if (!busy || readStopwatch() > endMs) throw error
     }
     yield 5 + Math.random() * 10
   }

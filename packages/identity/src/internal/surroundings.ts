@@ -32,6 +32,11 @@ function ownerOf(path: string): number | null {
   }
 }
 
+/** Milliseconds that only ever go forward: for waits, which a clock that is set back must not prolong. */
+export function readStopwatch(): number {
+  return performance.now()
+}
+
 /** Milliseconds since 1970 by this machine's clock. */
 export function readClock(): number {
   return Date.now()
