@@ -197,11 +197,7 @@ describe('being refused', () => {
 
   test.each([
     [403, '', null],
-    [
-      403,
-      JSON.stringify({ error: { code: 'X', details: { refusal: 'host-rejected', rule: '1' } } }),
-      'host-rejected',
-    ],
+    [403, '{"refusal":"host-rejected"}', 'host-rejected'],
     [401, '{"error":', null],
   ])('an upgrade refused with %i is a refusal with its status', async (status, body, refusal) => {
     const gateway = await gatewayFor({ status, body })
@@ -210,6 +206,32 @@ describe('being refused', () => {
       'ADMISSION_REFUSED',
     )
     expect(detail).toMatchObject({ status, refusal, closeCode: null })
+  })
+
+  test('F77: a refusal that comes as an event, before or after connect, is a refusal', async () => {
+    const event = (refusal: Refusal): string => {
+      const { error } = answerTo(refusal, { rule: '0' })
+      return JSON.stringify({ type: 'event', event: 'connect.refused', payload: { error } })
+    }
+    const full = await gatewayFor({ opening: event({ code: 'sockets-full' }) })
+    const early = await failureOf(
+      connectToGateway({ identity, url: full.url, ...WISH, ...atOnce }),
+      'ADMISSION_REFUSED',
+    )
+    expect(early.detail).toMatchObject({ refusal: 'sockets-full', retryable: true })
+    const text = event({ code: 'malformed', problem: { kind: 'not-json' } })
+    const deaf = await gatewayFor({ answer: () => ({ kind: 'send', text }) })
+    const late = await failureOf(connectToGateway({ identity, url: deaf.url, ...WISH }), 'ADMISSION_REFUSED')
+    expect(late.detail).toMatchObject({ refusal: 'malformed', rule: '0', retryable: false, closeCode: null })
+  })
+
+  test('a gateway that ran out of patience with a slow child is asked again', async () => {
+    const refusal = { code: 'handshake-timeout', limitMs: 1 } as const
+    const gateway = await gatewayFor({
+      answer: (_, nth) => (nth === 1 ? { kind: 'refuse', refusal, rule: '0' } : { kind: 'hello' }),
+    })
+    await (await connectToGateway({ identity, url: gateway.url, ...WISH })).close()
+    expect(gateway.connects).toHaveLength(2)
   })
 
   test.each([1008, 4001])('a close with %i and no answer is final', async code => {

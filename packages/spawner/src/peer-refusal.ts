@@ -1,4 +1,4 @@
-import type { PeerError } from '@holdfast/handshake'
+import type { EventFrame, PeerError, ResponseFrame } from '@holdfast/handshake'
 
 /** What a gateway said when it said no. Every text of it is the gateway's: printable ASCII, bounded, and no more trusted. */
 export interface PeerRefusal {
@@ -32,7 +32,9 @@ const LATER: ReadonlySet<number> = new Set([1012, 1013])
 /** The refusal in an error response, and in the close that followed it. */
 export function readPeerRefusal(error: PeerError, closeCode: number | null): PeerRefusal {
   const details = error.details ?? {}
-  const asksToWait = error.retryable ?? error.code === 'UNAVAILABLE'
+  // Too slow for the gateway's patience: nothing was decided about this device.
+  const tooSlow = details['refusal'] === 'handshake-timeout'
+  const asksToWait = error.retryable ?? (tooSlow || error.code === 'UNAVAILABLE')
   const { retryAfterMs } = error
   return {
     refusal: plainText(details['refusal'], 64),
@@ -51,17 +53,30 @@ export function readPeerRefusal(error: PeerError, closeCode: number | null): Pee
   }
 }
 
+/** The error by which a gateway says no: in the answer to the call of that id, or in the event for who has called nothing yet. */
+export function readRefusalFrame(frame: ResponseFrame | EventFrame, callId: string): PeerError | null {
+  if (frame.type === 'res') return frame.id === callId && !frame.ok ? frame.error : null
+  if (frame.event !== 'connect.refused') return null
+  const { code, message, details, retryable, retryAfterMs } = fieldsOf(fieldsOf(frame.payload)['error'])
+  return {
+    code: typeof code === 'string' ? code : 'UNKNOWN',
+    message: typeof message === 'string' ? message : '',
+    details: fieldsOf(details),
+    ...(typeof retryable === 'boolean' && { retryable }),
+    ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
+  }
+}
+
 /** The refusal in a close code alone. */
 export function refusalOfClose(closeCode: number, reason: string): PeerRefusal {
   return { ...SILENT, reason: plainText(reason, 123) ?? '', closeCode }
 }
 
-/** The refusal in an HTTP answer instead of an upgrade: its status, and the error in its body where that is one. */
+/** The refusal in an HTTP answer instead of an upgrade: its status, and our gates' one word where the body has it. */
 export function refusalOfStatus(status: number, body: string): PeerRefusal {
+  const refusal = plainText(readBody(body)['refusal'], 64)
   const retryable = status === 429 || status === 503
-  const error = readErrorBody(body)
-  if (error === null) return { ...SILENT, reason: `HTTP ${status}`, status, retryable }
-  return { ...readPeerRefusal(error, null), status, retryable }
+  return { ...SILENT, refusal, reason: `HTTP ${status}`, status, retryable }
 }
 
 /** Was it the gateway token that was refused? */
@@ -100,25 +115,15 @@ function plainText(value: unknown, maxLength: number): string | null {
   return typeof value === 'string' && value.length <= maxLength && /^[\x20-\x7e]+$/.test(value) ? value : null
 }
 
-function readErrorBody(body: string): PeerError | null {
-  let value: unknown
+function readBody(body: string): Readonly<Record<string, unknown>> {
   try {
-    value = JSON.parse(body)
+    return fieldsOf(JSON.parse(body))
   } catch (error) {
-    if (error instanceof SyntaxError) return null
+    if (error instanceof SyntaxError) return {}
     throw error
-  }
-  if (!isObject(value)) return null
-  const error = isObject(value['error']) ? value['error'] : value
-  const { code, message, details } = error
-  if (typeof code !== 'string') return null
-  return {
-    code,
-    message: typeof message === 'string' ? message : '',
-    ...(isObject(details) && { details }),
   }
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
 }

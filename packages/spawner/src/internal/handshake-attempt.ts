@@ -8,7 +8,14 @@ import {
 } from '@holdfast/handshake'
 import type { DeviceIdentity } from '@holdfast/identity'
 import { type HandshakeStep, SpawnerError } from '../errors.ts'
-import { adviceFor, readPeerRefusal, refusalOfClose, refusalOfStatus } from '../peer-refusal.ts'
+import {
+  adviceFor,
+  type PeerRefusal,
+  readPeerRefusal,
+  readRefusalFrame,
+  refusalOfClose,
+  refusalOfStatus,
+} from '../peer-refusal.ts'
 import { isFinalClose } from '../reconnection.ts'
 import { GatewaySocket, type Incoming, type SocketEnd } from './gateway-socket.ts'
 import { readHello } from './hello.ts'
@@ -76,6 +83,7 @@ async function shakeHands(
   enter: (step: HandshakeStep) => void,
 ): Promise<Admitted> {
   const first = await socket.next()
+  await throwIfRefused(first, socket, plan)
   const challenge = first.kind === 'frame' ? readChallenge(first.frame) : null
   if (challenge === null) throw failureOf(first, socket.opened ? 'challenge' : 'dial', plan)
   enter('hello')
@@ -83,15 +91,20 @@ async function shakeHands(
   for (;;) {
     const incoming = await socket.next()
     if (incoming.kind !== 'frame') throw failureOf(incoming, 'hello', plan)
+    await throwIfRefused(incoming, socket, plan)
     const { frame } = incoming
-    if (frame.type === 'event' || frame.id !== CONNECT_ID) continue
-    if (!frame.ok) throw refused(readPeerRefusal(frame.error, await closeCodeOf(socket)), plan)
+    if (frame.type === 'event' || frame.id !== CONNECT_ID || !frame.ok) continue
     const hello = readHello(frame.payload, plan.role)
     if (hello === null) throw unexpected('hello', 'an answer without connection id, role and scopes', plan)
     const missing = plan.scopes.filter(scope => !hello.scopes.includes(scope))
     if (missing.length > 0) throw tooLittle(hello.scopes, missing, plan)
     return { socket, connectionId: hello.connectionId, tickIntervalMs: hello.tickIntervalMs }
   }
+}
+
+async function throwIfRefused(incoming: Incoming, socket: GatewaySocket, plan: AttemptPlan): Promise<void> {
+  const error = incoming.kind === 'frame' ? readRefusalFrame(incoming.frame, CONNECT_ID) : null
+  if (error !== null) throw refused(readPeerRefusal(error, await closeCodeOf(socket)), plan)
 }
 
 function connectFrame(plan: AttemptPlan, challenge: { readonly nonce: string; readonly ts: number }): string {
@@ -174,7 +187,7 @@ function endedEarly(end: SocketEnd, step: HandshakeStep, plan: AttemptPlan): Spa
   }
 }
 
-function refused(refusal: ReturnType<typeof readPeerRefusal>, plan: AttemptPlan): SpawnerError {
+function refused(refusal: PeerRefusal, plan: AttemptPlan): SpawnerError {
   const credential = plan.token === null ? 'none' : 'gateway-token'
   return new SpawnerError('ADMISSION_REFUSED', {
     ...refusal,
