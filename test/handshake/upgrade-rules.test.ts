@@ -1,0 +1,287 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { decideUpgrade, explain, type UpgradeFacts, type UpgradePolicy } from '@holdfast/handshake'
+import { describe, expect, test } from 'vitest'
+import { WebSocket as WsClient } from 'ws'
+
+const policy: UpgradePolicy = {
+  allowedHosts: new Set(['gate.example']),
+  allowedOrigins: new Set(['http://localhost:3000']),
+  trustedProxies: new Set(),
+}
+
+function ask(
+  headers: Readonly<Record<string, string>>,
+  more: { readonly peer?: string; readonly proxies?: readonly string[] } = {},
+) {
+  const facts: UpgradeFacts = {
+    peerAddress: more.peer ?? '127.0.0.1',
+    headers: new Map(Object.entries({ host: '127.0.0.1:18789', ...headers })),
+    policy: { ...policy, trustedProxies: new Set(more.proxies) },
+  }
+  return decideUpgrade(facts)
+}
+
+describe('M1: the Host', () => {
+  test.each([
+    ...[
+      '127.0.0.1',
+      '127.0.0.1:18789',
+      '192.168.1.7:1',
+      '[::1]',
+      '[::1]:18789',
+      '[2001:DB8::1]:80',
+      '[::ffff:7f00:1]',
+    ],
+    ...['localhost', 'LOCALHOST:18789', 'gate.example', 'Gate.Example:443'],
+  ])('%s is one of ours', host => {
+    expect(ask({ host }).outcome).toBe('proceed')
+  })
+
+  test.each([
+    ...[
+      'evil.example',
+      'localhost.evil.example',
+      'evil.localhost',
+      'localhost.',
+      'gate.example.',
+      '127.0.0.1.nip.io',
+    ],
+    ...['user@127.0.0.1', '127.0.0.1@evil.example', '127.0.0.1:80@evil.example', 'evil.example:80:127.0.0.1'],
+    ...[
+      '127.0.0.1, evil.example',
+      'evil.example, 127.0.0.1',
+      '127.0.0.1 evil.example',
+      ' 127.0.0.1',
+      '127.0.0.1\t',
+    ],
+    ...[
+      '127.0.0.1%evil.example',
+      '127.0.0.1%25lo',
+      '[::1%lo]',
+      '[fe80::1%25eth0]',
+      '::1',
+      '::1:80',
+      '[::1',
+      '::1]',
+      '[]',
+    ],
+    ...[
+      '[127.0.0.1]',
+      '[localhost]',
+      '127.1',
+      '0x7f.0.0.1',
+      '0177.0.0.1',
+      '2130706433',
+      '127.0.0.1:',
+      '127.0.0.1:x',
+    ],
+    ...['127.0.0.1:123456', '', 'http://127.0.0.1', '127.0.0.1/x', 'localhost\n', 'ⓛocalhost'],
+  ])('%j is not', host => {
+    expect(ask({ host })).toMatchObject({
+      outcome: 'refused',
+      rule: '1',
+      status: 403,
+      refusal: { code: 'host-rejected' },
+    })
+  })
+
+  test('none at all is not', () => {
+    const decision = decideUpgrade({ peerAddress: '127.0.0.1', headers: new Map(), policy })
+    expect(decision).toMatchObject({ refusal: { code: 'host-rejected' } })
+  })
+})
+
+describe('C10 F60: the Origin of a browser page', () => {
+  test.each([
+    ...[
+      'https://evil.example',
+      'null',
+      'chrome-extension://abc',
+      'http://localhost:9999',
+      'http://localhost',
+      '',
+    ],
+    ...[
+      'https://localhost:3000',
+      'http://LOCALHOST:3000',
+      'http://localhost:3000/',
+      'http://localhost:3000.evil.example',
+    ],
+    'http://localhost:3000, https://evil.example',
+  ])('%j is refused', origin => {
+    expect(ask({ origin })).toMatchObject({ status: 403, refusal: { code: 'origin-rejected' } })
+  })
+
+  test('one on the list goes on, and is never direct local', () => {
+    expect(ask({ origin: 'http://localhost:3000' })).toEqual({
+      outcome: 'proceed',
+      rule: '1',
+      origin: { source: '127.0.0.1', directLocal: false, originClass: 'browser' },
+    })
+  })
+
+  test('null is refused even where an author lists it', () => {
+    const facts = {
+      peerAddress: '127.0.0.1',
+      headers: new Map([
+        ['host', 'localhost'],
+        ['origin', 'null'],
+      ]),
+    }
+    const open = { ...policy, allowedOrigins: new Set(['null']) }
+    expect(decideUpgrade({ ...facts, policy: open })).toMatchObject({ refusal: { code: 'origin-rejected' } })
+  })
+})
+
+describe('C11 F66: headers of something in between', () => {
+  test.each([
+    ...[
+      'forwarded',
+      'via',
+      'x-forwarded',
+      'x-forwarded-for',
+      'x-forwarded-host',
+      'x-forwarded-proto',
+      'x-forwarded-server',
+    ],
+    ...[
+      'x-real-ip',
+      'x-client-ip',
+      'x-cluster-client-ip',
+      'true-client-ip',
+      'cf-connecting-ip',
+      'cf-connecting-ipv6',
+    ],
+    ...[
+      'fastly-client-ip',
+      'fly-client-ip',
+      'x-envoy-external-address',
+      'x-original-forwarded-for',
+      'tailscale-user-login',
+    ],
+  ])('%s without a configured proxy is refused, whatever it says', header => {
+    for (const value of ['127.0.0.1', '203.0.113.9', '']) {
+      expect(ask({ [header]: value })).toMatchObject({
+        status: 403,
+        refusal: { code: 'proxy-unattributed', header },
+      })
+    }
+  })
+
+  test.each([
+    'cf-ray',
+    'x-request-id',
+    'cookie',
+    'authorization',
+    'sec-fetch-site',
+    'traceparent',
+    'x-anything',
+    'dnt',
+  ])('%s goes on, but is not direct', header => {
+    expect(ask({ [header]: 'x' })).toMatchObject({ outcome: 'proceed', origin: { directLocal: false } })
+  })
+
+  test('from a proxy that is not on the list they are refused, also beside one that is', () => {
+    const more = { peer: '10.0.0.6', proxies: ['10.0.0.5'] }
+    expect(ask({ 'x-forwarded-for': '203.0.113.9' }, more)).toMatchObject({
+      refusal: { code: 'proxy-unattributed' },
+    })
+  })
+})
+
+describe('C13 F66: the chain of a configured proxy', () => {
+  const proxies = ['127.0.0.1', '10.0.0.5']
+  test.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['127.0.0.1, 203.0.113.9', '203.0.113.9'],
+    ['203.0.113.9, 127.0.0.1', '203.0.113.9'],
+    ['198.51.100.1, 203.0.113.9, 10.0.0.5', '203.0.113.9'],
+    ['198.51.100.1,203.0.113.9,10.0.0.5,127.0.0.1', '203.0.113.9'],
+    ['2001:DB8::1', '2001:db8::1'],
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+  ])('%s names %s, which is not local', (chain, source) => {
+    expect(ask({ 'x-forwarded-for': chain }, { proxies })).toEqual({
+      outcome: 'proceed',
+      rule: '1',
+      origin: { source, directLocal: false, originClass: 'none' },
+    })
+  })
+
+  test.each([
+    ...['127.0.0.1', '127.0.0.2', '::1', '::ffff:127.0.0.1', '203.0.113.9, 127.0.0.2', '10.0.0.5'],
+    ...['', 'unknown', '203.0.113.9, ', '203.0.113.9:1234', '203.0.113.9, x', 'localhost'],
+  ])('%j names nobody', chain => {
+    expect(ask({ 'x-forwarded-for': chain }, { proxies })).toMatchObject({
+      refusal: { code: 'proxy-unattributed' },
+    })
+  })
+
+  test('a header that is not the one we read names nobody either', () => {
+    expect(ask({ forwarded: 'for=203.0.113.9' }, { proxies })).toMatchObject({
+      refusal: { code: 'proxy-unattributed' },
+    })
+  })
+
+  test('C12: without any mark a forwarded connection looks direct: what cannot be seen is not promised', () => {
+    expect(ask({}, { proxies })).toMatchObject({ outcome: 'proceed', origin: { directLocal: true } })
+  })
+})
+
+describe('M12: where a peer comes from', () => {
+  test.each([
+    ['127.0.0.1', '127.0.0.1', true],
+    ['127.8.9.10', '127.8.9.10', true],
+    ['::1', '::1', true],
+    ['::ffff:127.0.0.1', '127.0.0.1', true],
+    ['::FFFF:7f00:1', '127.0.0.1', true],
+    ['::ffff:203.0.113.9', '203.0.113.9', false],
+    ['192.168.1.7', '192.168.1.7', false],
+    ['fe80::1%eth0', 'fe80::1', false],
+    ['::127.0.0.1', '::127.0.0.1', false],
+    ['0.0.0.0', '0.0.0.0', false],
+  ])('%s counts as %s', (peer, source, directLocal) => {
+    expect(ask({}, { peer })).toMatchObject({ outcome: 'proceed', origin: { source, directLocal } })
+  })
+
+  test('a peer without an address is refused', () => {
+    for (const peer of ['', 'localhost', '127.0.0.1%x']) {
+      expect(ask({}, { peer })).toMatchObject({ refusal: { code: 'proxy-unattributed' } })
+    }
+  })
+})
+
+test('explains itself without a word of the peer', () => {
+  expect(explain(ask({ host: 'evil.example' }))).toBe('-> rule 1  refused: host-rejected')
+  expect(explain(ask({ origin: 'http://localhost:3000' }))).toBe(
+    '-> rule 1  goes on, not local from 127.0.0.1, a browser',
+  )
+})
+
+describe('clients as they are', () => {
+  /** What decideUpgrade says of a real upgrade by this client. */
+  async function upgradeBy(connect: (url: string) => void) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const asked = once(server, 'upgrade')
+    connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const [request] = (await asked) as [IncomingMessage]
+    request.socket.destroy()
+    server.close()
+    const headers = new Map<string, string>()
+    for (let i = 0; i < request.rawHeaders.length; i += 2) {
+      const name = (request.rawHeaders[i] ?? '').toLowerCase()
+      const value = request.rawHeaders[i + 1] ?? ''
+      headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value)
+    }
+    return decideUpgrade({ peerAddress: request.socket.remoteAddress ?? '127.0.0.1', headers, policy })
+  }
+
+  test.each<[string, (url: string) => void]>([
+    ['ws', url => void new WsClient(url).on('error', () => 'cut by the server')],
+    ['the WebSocket of Node', url => void new WebSocket(url)],
+  ])('%s is direct local', async (_, connect) => {
+    expect(await upgradeBy(connect)).toMatchObject({ outcome: 'proceed', origin: { directLocal: true } })
+  })
+})
