@@ -1,0 +1,125 @@
+import type { GatewayErrorCode } from '@holdfast/gateway'
+import type { HandshakeErrorCode } from '@holdfast/handshake'
+import type { IdentityErrorCode } from '@holdfast/identity'
+import type { PairingStoreErrorCode } from '@holdfast/pairing-store'
+import type { SpawnerErrorCode } from '@holdfast/spawner'
+import type { CommandErrorCode } from './errors.ts'
+import { plain } from './render.ts'
+
+type KnownCode =
+  | CommandErrorCode
+  | GatewayErrorCode
+  | HandshakeErrorCode
+  | IdentityErrorCode
+  | PairingStoreErrorCode
+  | SpawnerErrorCode
+
+/** What helps. `null`: the error itself carries the command (`detail.fix`), or there is nothing to say beyond its facts. */
+const ADVICE: Readonly<Record<KnownCode, string | null>> = {
+  // The command line's own
+  USAGE: null,
+  STORE_MISSING: null,
+  OWNER_DIFFERS: null,
+  REQUEST_UNKNOWN: null,
+  REQUEST_EXPIRED: null,
+  REQUEST_CHANGED: null,
+  DEVICE_UNKNOWN: null,
+  DEVICE_REVOKED: null,
+  ROLE_UNKNOWN: 'The roles are those of the gateway, as it was started last.',
+  SCOPE_UNKNOWN: 'The scopes are those of the gateway, as it was started last.',
+  APPROVER_TOO_SMALL: 'Nobody gives what they do not hold.',
+  TOKEN_MISSING: null,
+  DEMO_FAILED: 'Try it in a fresh state directory: --fresh',
+  // identity
+  KEY_FILE_DAMAGED: null,
+  KEY_FILE_EXPOSED: null,
+  KEY_FILE_FOREIGN: null,
+  KEY_FILE_LINKED: null,
+  KEY_FILE_UNREADABLE: null,
+  KEY_DIRECTORY_OCCUPIED: null,
+  STATE_NOT_WRITABLE: null,
+  STATE_LOCATION_INVALID: null,
+  IDENTITY_MISSING: null,
+  IDENTITY_UNEXPECTED: null,
+  KEY_SOURCE_UNSUPPORTED: null,
+  KEY_SELF_TEST_FAILED: null,
+  // handshake
+  ROLES_INVALID: 'The file of roles is JSON: { "role": { "scope": ["implied scope", …] or "*" } }.',
+  WISH_INVALID: null,
+  // pairing-store
+  STORE_BUSY: null,
+  STORE_UNREADABLE: null,
+  STORE_NOT_A_DATABASE: null,
+  STORE_FOREIGN: null,
+  STORE_SCHEMA_NEWER: null,
+  STORE_EXPOSED: null,
+  STORE_NOT_WRITABLE: null,
+  STORE_WRITE_FAILED: null,
+  STORE_REPLACED: null,
+  STORE_CLOSED: null,
+  STORE_LOST: null,
+  // spawner
+  IDENTITY_IN_MEMORY: null,
+  GATEWAY_NOT_FOUND: null,
+  GATEWAY_UNREACHABLE: null,
+  GATEWAY_UNEXPECTED: null,
+  GATEWAY_TOKEN_UNUSABLE: null,
+  PROTOCOL_UNSUPPORTED: null,
+  PROTOCOL_UNEXPECTED: null,
+  HANDSHAKE_TIMEOUT: null,
+  GATEWAY_HUNG_UP: null,
+  ADMISSION_REFUSED: null,
+  SCOPES_MISSING: null,
+  CALL_FAILED: null,
+  CONNECTION_LOST: null,
+  CONNECTION_CLOSED: null,
+  // gateway
+  IDENTITY_IS_DEVICE: 'Give the gateway a state directory and a store of its own.',
+  GATEWAY_TOKEN_WEAK: 'Make a new one: holdfast token rotate',
+  GATEWAY_TOKEN_UNREADABLE: null,
+  GATEWAY_RUNNING: 'Use the one that runs, or stop it first.',
+  GATEWAY_LOCK_FAILED: null,
+  LISTEN_FAILED: 'Take another port: --port 0 takes a free one.',
+  PEER_REFUSED: null,
+  PEER_LEFT: null,
+  GATE_CLOSED: null,
+}
+
+/** A failure, for people and for programs. */
+export interface Report {
+  /** 2 for wrong usage, else 1. */
+  readonly exitCode: 1 | 2
+  readonly json: Readonly<Record<string, unknown>>
+  readonly lines: readonly string[]
+}
+
+/** What to print of an error: its code, its facts, and what helps. What is none of ours is a defect, and thrown on. */
+export function report(error: unknown): Report {
+  if (!isKnown(error)) throw error
+  const { code, detail } = error
+  const { fix, ...facts } = detail
+  const help = typeof fix === 'string' ? fix : ADVICE[code]
+  return {
+    exitCode: code === 'USAGE' || code === 'ROLES_INVALID' || error instanceof TypeError ? 2 : 1,
+    json: { code, detail: facts, ...(help !== null && { help }) },
+    lines: [
+      `holdfast: ${code}`,
+      ...Object.entries(facts).map(([name, value]) => `  ${name}: ${plain(textOf(value), 500)}`),
+      ...(help === null ? [] : [help]),
+    ],
+  }
+}
+
+function isKnown(
+  error: unknown,
+): error is Error & { readonly code: KnownCode; readonly detail: Readonly<Record<string, unknown>> } {
+  if (!(error instanceof Error) || !('code' in error) || !('detail' in error)) return false
+  const { code, detail } = error
+  return (
+    typeof code === 'string' && Object.hasOwn(ADVICE, code) && typeof detail === 'object' && detail !== null
+  )
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

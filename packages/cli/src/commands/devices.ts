@@ -1,0 +1,128 @@
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import type { DeviceAnswer, DeviceRecord, PairingStore } from '@holdfast/pairing-store'
+import { CommandError } from '../errors.ts'
+import { deviceLabel, moment, plain, table } from '../render.ts'
+import { type CommandResult, type CommonOptions, type Wiring, withStore } from '../wiring.ts'
+
+const BY = { kind: 'store-writer' } as const
+
+export async function devices(
+  wiring: Wiring,
+  _argument: string,
+  options: CommonOptions & { readonly limit: number; readonly after?: string },
+): Promise<CommandResult> {
+  const page = await withStore(wiring, store =>
+    store.listDevices({ limit: options.limit, ...(options.after !== undefined && { after: options.after }) }),
+  )
+  const rows = page.items.map(device => [
+    device.deviceId,
+    device.name === null ? '-' : `"${plain(device.name, 40)}"`,
+    device.trust,
+    describeRoles(device),
+    moment(device.lastSeenAtMs),
+  ])
+  const lines = table(['device', 'name', 'trust', 'roles', 'last seen'], rows)
+  return {
+    json: { devices: page.items.map(describe), next: page.next },
+    lines: rows.length === 0 ? ['No device.'] : lines,
+  }
+}
+
+export function revoke(
+  wiring: Wiring,
+  argument: string,
+  options: CommonOptions & { readonly role?: string; readonly keepRegistration?: boolean },
+): Promise<CommandResult> {
+  return change(wiring, argument, 'Revoked', (store, deviceId) =>
+    store.revokeDevice(deviceId, {
+      by: BY,
+      ...(options.role !== undefined && { role: options.role }),
+      ...(options.keepRegistration !== undefined && { keepRegistration: options.keepRegistration }),
+    }),
+  )
+}
+
+export function narrow(
+  wiring: Wiring,
+  argument: string,
+  options: CommonOptions & { readonly role: string; readonly scopes: readonly string[] },
+): Promise<CommandResult> {
+  return change(
+    wiring,
+    argument,
+    'Narrowed',
+    (store, deviceId) => store.narrowDevice(deviceId, { by: BY, role: options.role, scopes: options.scopes }),
+    options,
+  )
+}
+
+export function reinstate(wiring: Wiring, argument: string): Promise<CommandResult> {
+  return change(wiring, argument, 'Reinstated', (store, deviceId) =>
+    store.reinstateDevice(deviceId, { by: BY }),
+  )
+}
+
+export function rename(
+  wiring: Wiring,
+  argument: string,
+  options: CommonOptions & { readonly second: string },
+): Promise<CommandResult> {
+  return change(wiring, argument, 'Renamed', (store, deviceId) =>
+    store.renameDevice(deviceId, { by: BY, name: options.second }),
+  )
+}
+
+async function change(
+  wiring: Wiring,
+  argument: string,
+  done: string,
+  act: (store: PairingStore, deviceId: DeviceId) => Promise<DeviceAnswer>,
+  asked: { readonly role?: string; readonly scopes?: readonly string[] } = {},
+): Promise<CommandResult> {
+  const deviceId = parseDeviceId(argument)
+  if (deviceId === null) {
+    throw new CommandError('USAGE', { reason: 'A device id is 64 hex digits, given whole: holdfast devices' })
+  }
+  const answer = await withStore(wiring, store => act(store, deviceId))
+  switch (answer.outcome) {
+    case 'changed':
+    case 'unchanged': {
+      const label = deviceLabel(deviceId, answer.device.name)
+      const said = answer.outcome === 'changed' ? `${done}: ${label}` : `Nothing to change: ${label}`
+      return {
+        json: { changed: answer.outcome === 'changed', device: describe(answer.device) },
+        lines: [`${said} is ${answer.device.trust}, ${describeRoles(answer.device)}`],
+      }
+    }
+    case 'unknown':
+      throw new CommandError('DEVICE_UNKNOWN', { deviceId, fix: 'List the devices: holdfast devices' })
+    case 'device-revoked':
+      throw new CommandError('DEVICE_REVOKED', { deviceId, fix: `holdfast reinstate ${deviceId}` })
+    case 'role-unknown':
+      throw new CommandError('ROLE_UNKNOWN', { role: plain(asked.role ?? '') })
+    case 'scope-unknown':
+      throw new CommandError('SCOPE_UNKNOWN', { scopes: (asked.scopes ?? []).map(scope => plain(scope)) })
+    case 'approver-too-small':
+      throw new CommandError('APPROVER_TOO_SMALL', { missing: answer.missing })
+  }
+}
+
+function describe(device: DeviceRecord): Readonly<Record<string, unknown>> {
+  const { roles, ...rest } = device
+  return {
+    ...rest,
+    roles: roles.map(({ grant, ...role }) => ({ ...role, scopes: grant ?? [], granted: grant !== null })),
+  }
+}
+
+function describeRoles(device: DeviceRecord): string {
+  const said = device.roles.map(({ role, grant, narrowedTo, revokedAtMs }) => {
+    if (revokedAtMs !== null) return `${role}: revoked`
+    const parts = [
+      grant === null ? 'up to the ceiling' : grant.join(' ') || 'the role',
+      ...(narrowedTo === null ? [] : [`narrowed to ${narrowedTo.join(' ') || 'nothing'}`]),
+    ]
+    return `${role}: ${parts.join(', ')}`
+  })
+  return said.join('; ') || 'no role'
+}

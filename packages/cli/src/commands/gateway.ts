@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises'
+import process from 'node:process'
+import { type GateEvent, type RunningGateway, startGateway } from '@holdfast/gateway'
+import { BUILT_IN_ROLES, isHandshakeError, type RoleDeclarations } from '@holdfast/handshake'
+import { CommandError } from '../errors.ts'
+import { deviceLabel, moment, plain } from '../render.ts'
+import { type CommonOptions, placeOptions, refuseForeignOwner, type Wiring } from '../wiring.ts'
+
+export interface GatewayOptions extends CommonOptions {
+  readonly port: number
+  readonly host: string
+  readonly roles?: string
+  readonly ceiling: readonly string[]
+  readonly local: boolean
+}
+
+/** Runs until SIGTERM or SIGINT. Resolves to the exit code. */
+export async function gateway(wiring: Wiring, _argument: string, options: GatewayOptions): Promise<number> {
+  refuseForeignOwner(wiring)
+  const asked = new Promise<void>(resolve => {
+    process.on('SIGTERM', resolve)
+    process.on('SIGINT', resolve)
+  })
+  const roles = options.roles === undefined ? BUILT_IN_ROLES : await readRoles(options.roles)
+  const running = await start(wiring, options, roles)
+  running.onEvent(event => {
+    for (const line of wiring.json ? [JSON.stringify(jsonOf(event))] : linesOf(event, wiring))
+      wiring.say(line)
+  })
+  announce(wiring, running, options)
+  await asked
+  await running.close()
+  return 0
+}
+
+async function start(
+  wiring: Wiring,
+  options: GatewayOptions,
+  roles: RoleDeclarations,
+): Promise<RunningGateway> {
+  try {
+    return await startGateway({
+      app: wiring.location.app,
+      directory: wiring.location.directory,
+      store: wiring.storePath,
+      host: options.host,
+      port: options.port,
+      roles,
+      trustedLocal: options.local && { ceiling: options.ceiling },
+      approveCommand: requestId => `holdfast approve ${requestId} ${placeOptions(wiring)}`,
+    })
+  } catch (error) {
+    // A scope of the ceiling that no role has: the words on the command line are wrong.
+    if (error instanceof TypeError)
+      throw new CommandError('USAGE', { reason: error.message }, { cause: error })
+    throw error
+  }
+}
+
+function announce(wiring: Wiring, running: RunningGateway, options: GatewayOptions): void {
+  const { url, gatewayId } = running
+  const stateDir = wiring.location.directory
+  if (wiring.json) {
+    wiring.say(JSON.stringify({ url, gatewayId, stateDir }))
+    return
+  }
+  wiring.say(`Listening on ${url} as gateway ${gatewayId}`)
+  wiring.say(`State and gateway token: ${stateDir}`)
+  wiring.say(
+    options.local
+      ? `Devices of this machine may have without a person: ${options.ceiling.join(' ') || 'nothing'}`
+      : 'Every device needs a person: holdfast approve REQUEST',
+  )
+}
+
+async function readRoles(path: string): Promise<RoleDeclarations> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as RoleDeclarations
+  } catch (error) {
+    if (isHandshakeError(error)) throw error
+    throw new CommandError('USAGE', { reason: `--roles: ${plain(path)} is no JSON file` }, { cause: error })
+  }
+}
+
+/** An event as one line of JSON. An error is told by its code alone: its message may quote what is none of the log's business. */
+function jsonOf(event: GateEvent): unknown {
+  return event.event === 'fault' ? { ...event, error: codeOf(event.error) } : event
+}
+
+function linesOf(event: GateEvent, wiring: Wiring): string[] {
+  const at = moment(wiring.nowMs())
+  switch (event.event) {
+    case 'admitted': {
+      const who = event.deviceId === null ? 'a peer without a device' : deviceLabel(event.deviceId, null)
+      const scopes = event.scopes.join(' ') || 'no scope'
+      return [
+        `${at} admitted ${who} by rule ${event.rule}: ${event.role}, ${scopes}${event.registered ? ' (registered)' : ''}`,
+      ]
+    }
+    case 'refused':
+      return [
+        `${at} refused ${event.deviceId?.slice(0, 12) ?? event.source} by rule ${event.rule}: ${event.refusal}`,
+      ]
+    case 'request': {
+      const { request } = event
+      return [
+        `${at} ${deviceLabel(request.deviceId, request.name)} asks for ${request.missing.join(' ') || request.role}`,
+        `  holdfast approve ${request.requestId} ${placeOptions(wiring)}`,
+      ]
+    }
+    case 'request-closed':
+      return [`${at} request ${event.requestId} ${event.outcome}`]
+    case 'closed':
+      return event.cut === null ? [] : [`${at} cut ${event.deviceId?.slice(0, 12) ?? 'a peer'}: ${event.cut}`]
+    case 'fault':
+      return [`${at} fault in ${event.part}: ${codeOf(event.error)}`]
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof Error) return 'code' in error ? String(error.code) : error.name
+  return 'unknown'
+}

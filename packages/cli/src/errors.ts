@@ -1,0 +1,45 @@
+import type { Scope } from '@holdfast/handshake'
+
+/** What a command can fail at by itself; the packages below have tables of their own. */
+export interface CommandFailures {
+  /** An option or argument is not what it must be. */
+  USAGE: { readonly reason: string }
+  /** There is no store where it was looked for, so nothing was ever paired there. */
+  STORE_MISSING: { readonly path: string; readonly fix: string }
+  /** The store belongs to another user. Nothing was written. */
+  OWNER_DIFFERS: {
+    readonly path: string
+    readonly ownerUid: number
+    readonly uid: number
+    readonly fix: string
+  }
+  /** No open request has this id: it was answered, it expired, or it never was. */
+  REQUEST_UNKNOWN: { readonly requestId: string; readonly fix: string }
+  REQUEST_EXPIRED: { readonly requestId: string; readonly fix: string }
+  /** The request is not the one that was shown. */
+  REQUEST_CHANGED: { readonly requestId: string; readonly fix: string }
+  DEVICE_UNKNOWN: { readonly deviceId: string; readonly fix: string }
+  DEVICE_REVOKED: { readonly deviceId: string; readonly fix: string }
+  ROLE_UNKNOWN: { readonly role: string }
+  SCOPE_UNKNOWN: { readonly scopes: readonly string[] }
+  APPROVER_TOO_SMALL: { readonly missing: readonly Scope[] }
+  /** No gateway ever made a token here. */
+  TOKEN_MISSING: { readonly path: string; readonly fix: string }
+  /** The demonstration did not end as it should. */
+  DEMO_FAILED: { readonly reason: string }
+}
+
+export type CommandErrorCode = keyof CommandFailures
+
+/** A command that could not do what it was asked. */
+export class CommandError<Code extends CommandErrorCode = CommandErrorCode> extends Error {
+  override readonly name = 'CommandError'
+  readonly code: Code
+  readonly detail: CommandFailures[Code]
+
+  constructor(code: Code, detail: CommandFailures[Code], options?: ErrorOptions) {
+    super(code, options)
+    this.code = code
+    this.detail = detail
+  }
+}

@@ -1,0 +1,184 @@
+import process from 'node:process'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { report } from './advice.ts'
+import type { CommandResult, CommonOptions, Wiring } from './wiring.ts'
+
+type Action<Options> = (wiring: Wiring, argument: string, options: Options) => Promise<CommandResult | number>
+
+const DEFAULT_CEILING = 'operator.read,operator.write,operator.approvals,operator.questions,operator.talk'
+
+/**
+ * Run one command line. Resolves to the exit code: 0 done, 1 refused or failed, 2 wrong usage.
+ * Commands are loaded when they are called, so that a child process of the demonstration does not load a database.
+ */
+export async function runProgram(words: readonly string[]): Promise<number> {
+  let exitCode = 0
+  const program = describeProgram(code => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync(words, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    throw error
+  }
+}
+
+function describeProgram(end: (exitCode: number) => void): Command {
+  const program = new Command('holdfast')
+  program
+    .description('One device identity per install: identity, gateway, devices and requests.')
+    .helpCommand(false)
+    .showHelpAfterError('(holdfast --help lists the commands)')
+    .exitOverride()
+
+  /** A command with the options that all share; `load` imports what carries it out. */
+  const add = <Options extends CommonOptions>(
+    usage: string,
+    description: string,
+    load: () => Promise<Action<Options>>,
+    parent: Command = program,
+  ): Command =>
+    parent
+      .command(usage)
+      .description(description)
+      .exitOverride()
+      .option('--app <name>', 'the application whose install is meant (default: holdfast)')
+      .option('--state-dir <dir>', 'the state directory itself, instead of the per-user one')
+      .option('--profile <name>', 'one of several installs of one application')
+      .option('--store <path>', 'the pairing store (default: store.sqlite in the state directory)')
+      .option('--json', 'print JSON')
+      .action(async (...args: unknown[]) => {
+        const command = args.at(-1) as Command
+        const [argument = '', second] = command.args
+        const options = { ...command.opts<Options>(), ...(second !== undefined && { second }) }
+        end(await carryOut(await load(), argument, options))
+      })
+
+  add(
+    'id',
+    "show this install's identity; create it the first time",
+    async () => (await import('./commands/id.ts')).id,
+  )
+  add('gateway', 'run a gateway until SIGTERM', async () => (await import('./commands/gateway.ts')).gateway)
+    .addOption(
+      new Option('--port <n>', 'the port to listen on; 0 takes a free one').argParser(parsePort).default(0),
+    )
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--roles <file>', 'a JSON file of roles, their scopes, and what each scope implies')
+    .addOption(
+      new Option('--ceiling <scopes>', 'what devices of this machine may have without a person')
+        .argParser(parseList)
+        .default(parseList(DEFAULT_CEILING), DEFAULT_CEILING),
+    )
+    .option('--no-local', 'trust no device for being on this machine: each needs a person')
+  add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+  add(
+    'requests',
+    'list what waits for an answer',
+    async () => (await import('./commands/requests.ts')).requests,
+  )
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+  add(
+    'approve <request>',
+    'give a device what it asks for',
+    async () => (await import('./commands/requests.ts')).approve,
+  ).option('--digest <hex>', 'only if this is still the digest that `requests` showed')
+  add('reject <request>', 'turn a request down', async () => (await import('./commands/requests.ts')).reject)
+  add(
+    'revoke <device>',
+    'shut a device out, or one role of it',
+    async () => (await import('./commands/devices.ts')).revoke,
+  )
+    .option('--role <role>', 'this role alone')
+    .option('--keep-registration', 'let the gateway token go on registering new devices of this machine')
+  add(
+    'narrow <device>',
+    'give a device less than the ceiling',
+    async () => (await import('./commands/devices.ts')).narrow,
+  )
+    .requiredOption('--role <role>', 'the role')
+    .requiredOption('--scopes <scopes>', 'what it may have at the most', parseList)
+  add(
+    'reinstate <device>',
+    'lift a revocation',
+    async () => (await import('./commands/devices.ts')).reinstate,
+  )
+  add(
+    'rename <device> <name>',
+    'give a device a name',
+    async () => (await import('./commands/devices.ts')).rename,
+  )
+  const token = program.command('token').description('the gateway token').exitOverride()
+  add(
+    'rotate',
+    'make a new gateway token; children pick it up by themselves',
+    async () => (await import('./commands/token.ts')).rotate,
+    token,
+  )
+  add(
+    'demo',
+    'the main job: one identity, a real gateway, many real children',
+    async () => (await import('./commands/demo.ts')).demo,
+  )
+    .addOption(new Option('--children <n>', 'how many child processes').argParser(parseCount).default(32))
+    .option('--fresh', 'in a temporary state directory, removed afterwards')
+  program
+    .command('demo-child', { hidden: true })
+    .requiredOption('--number <n>', '', parseCount)
+    .requiredOption('--app <name>')
+    .exitOverride()
+    .action(async (options: { number: number; app: string }) => {
+      const { demoChild } = await import('./commands/demo-child.ts')
+      end(await demoChild(options))
+    })
+  return program
+}
+
+async function carryOut<Options extends CommonOptions>(
+  action: Action<Options>,
+  argument: string,
+  options: Options,
+): Promise<number> {
+  try {
+    const { wire } = await import('./wiring.ts')
+    const wiring = wire(options)
+    const result = await action(wiring, argument, options)
+    if (typeof result === 'number') return result
+    if (wiring.json) wiring.say(JSON.stringify(result.json))
+    else result.lines.forEach(wiring.say)
+    return 0
+  } catch (error) {
+    const failure = report(error)
+    if (options.json) process.stdout.write(`${JSON.stringify({ error: failure.json })}\n`)
+    else process.stderr.write(`${failure.lines.join('\n')}\n`)
+    return failure.exitCode
+  }
+}
+
+function limitOption(): Option {
+  return new Option('--limit <n>', 'at most so many').argParser(parseCount).default(1_000)
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+  return port
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1_000) {
+    throw new InvalidArgumentError('A number from 1 to 1000 is needed.')
+  }
+  return count
+}
+
+function parseList(text: string): string[] {
+  return text.split(',').filter(word => word !== '')
+}

@@ -1,0 +1,111 @@
+import { lstatSync } from 'node:fs'
+import { resolve } from 'node:path'
+import process from 'node:process'
+import { locateState, type StateLocation } from '@holdfast/identity/state'
+import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { nowMs } from './clock.ts'
+import { CommandError } from './errors.ts'
+
+/** The options that every command has. */
+export interface CommonOptions {
+  readonly app?: string
+  readonly stateDir?: string
+  readonly profile?: string
+  readonly store?: string
+  readonly json?: boolean
+}
+
+/** What a command works with. The user and the streams are touched in this file only. */
+export interface Wiring {
+  readonly location: StateLocation
+  readonly storePath: string
+  readonly json: boolean
+  readonly nowMs: () => number
+  /** One line on standard output. */
+  readonly say: (line: string) => void
+  /** One line on standard error: progress and remarks, never results. */
+  readonly remark: (line: string) => void
+  /** What is going on, as one line that replaces itself where standard error is a terminal; `null` ends it. */
+  readonly progress: (text: string | null) => void
+  /** Is standard error such a terminal? */
+  readonly interactive: boolean
+}
+
+/** What a command ends with: the object for `--json`, or the lines for people. */
+export interface CommandResult {
+  readonly json: Readonly<Record<string, unknown>>
+  readonly lines: readonly string[]
+}
+
+export function wire(options: CommonOptions): Wiring {
+  const location = locateState({
+    ...(options.stateDir === undefined
+      ? { app: options.app ?? 'holdfast', profile: options.profile }
+      : { app: options.app, profile: options.profile, directory: resolve(options.stateDir) }),
+  })
+  return {
+    location,
+    storePath: options.store === undefined ? location.store : resolve(options.store),
+    json: options.json ?? false,
+    nowMs,
+    say: line => void process.stdout.write(`${line}\n`),
+    remark: line => void process.stderr.write(`${line}\n`),
+    progress: showProgress,
+    interactive: process.stderr.isTTY === true,
+  }
+}
+
+function showProgress(text: string | null): void {
+  if (process.stderr.isTTY) process.stderr.write(text === null ? '\n' : `\r${text}`)
+  else if (text !== null) process.stderr.write(`${text}\n`)
+}
+
+/** Run `use` on the store of this install, and let go of it afterwards. A store is never made by looking for one. */
+export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
+  refuseForeignOwner(wiring)
+  if (ownerOf(wiring.storePath) === null) {
+    throw new CommandError('STORE_MISSING', {
+      path: wiring.storePath,
+      fix: `Start a gateway there first: holdfast gateway ${placeOptions(wiring)}`,
+    })
+  }
+  const store = await openSqliteStore({ path: wiring.storePath })
+  try {
+    return await use(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/**
+ * Refuse to touch what belongs to another user: SQLite would leave files behind that its owner cannot write. That goes
+ * for root as well.
+ *
+ * @throws {@link CommandError} `OWNER_DIFFERS`, with the command that works.
+ */
+export function refuseForeignOwner(wiring: Wiring): void {
+  const uid = process.getuid?.()
+  if (uid === undefined) return
+  for (const path of [wiring.storePath, wiring.location.directory]) {
+    const ownerUid = ownerOf(path)
+    if (ownerUid === null || ownerUid === uid) continue
+    const words = process.argv
+      .slice(2)
+      .filter((word, at, all) => word !== '--state-dir' && all[at - 1] !== '--state-dir')
+    const command = ['holdfast', ...words, '--state-dir', wiring.location.directory].map(quote).join(' ')
+    throw new CommandError('OWNER_DIFFERS', { path, ownerUid, uid, fix: `sudo -u '#${ownerUid}' ${command}` })
+  }
+}
+
+/** The options that name this install on another command line. */
+export function placeOptions(wiring: Wiring): string {
+  return `--state-dir ${quote(wiring.location.directory)}`
+}
+
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}
+
+function ownerOf(path: string): number | null {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid ?? null
+}

@@ -1,0 +1,203 @@
+import { join } from 'node:path'
+import { openIdentity } from '@holdfast/identity'
+import { childEnvironment } from '@holdfast/spawner'
+import { describe, expect, test } from 'vitest'
+import { runProgram, startProgram } from '../support/processes.ts'
+import { eventually, holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
+
+const CONNECT = new URL('./programs/connect.ts', import.meta.url)
+const STAY = new URL('./programs/stay.ts', import.meta.url)
+
+interface Answer {
+  readonly ok: boolean
+  readonly code?: string
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+
+async function install() {
+  const stateDir = join(temporaryFolder(), 'state')
+  const gateway = await startGatewayProcess(stateDir, '--app', 'subagents')
+  const identity = await openIdentity({ app: 'subagents', directory: stateDir })
+  const env = childEnvironment(identity)
+  const connect = async (...wishes: string[]): Promise<Answer[]> =>
+    (await runProgram(CONNECT, { env, args: ['subagents', ...wishes] })).answer as Answer[]
+  return { stateDir, gateway, identity, env, connect }
+}
+
+describe('a child that asks for more than the ceiling', () => {
+  test('F74 F48 C2: it is told the request, what it lacks and the command; approving cures it with the gateway running, and siblings never notice', async () => {
+    const { stateDir, gateway, connect } = await install()
+    const [read, admin] = await connect('operator.read', 'operator.admin')
+    expect(read).toMatchObject({ ok: true })
+    expect(admin).toMatchObject({
+      ok: false,
+      code: 'ADMISSION_REFUSED',
+      detail: {
+        refusal: 'pairing-required',
+        code: 'PAIRING_REQUIRED',
+        rule: '12',
+        missing: ['operator.admin'],
+        requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      },
+    })
+    const requestId = String(admin?.detail?.['requestId'])
+    expect(admin?.detail?.['command']).toContain(`holdfast approve ${requestId}`)
+    const { requests } = await holdfastJson<{ requests: unknown[] }>(stateDir, 'requests')
+    expect(requests).toMatchObject([{ requestId, role: 'operator', scopes: ['operator.admin'] }])
+    expect(await connect('operator.write')).toMatchObject([{ ok: true }])
+
+    const approved = await holdfastJson<Record<string, unknown>>(stateDir, 'approve', requestId)
+    expect(approved).toMatchObject({ approved: { requestId }, device: { trust: 'trusted-local' } })
+    expect(await connect('operator.admin', 'operator.read')).toMatchObject([{ ok: true }, { ok: true }])
+    expect(gateway.program.process.exitCode).toBeNull()
+    expect(await holdfastJson(stateDir, 'requests')).toMatchObject({ requests: [] })
+  })
+
+  test('F72: approving works with the gateway stopped', async () => {
+    const { stateDir, gateway, connect } = await install()
+    const [admin] = await connect('operator.admin')
+    gateway.program.kill('SIGTERM')
+    expect((await gateway.program.outcome).exitCode).toBe(0)
+    await holdfastJson(stateDir, 'approve', String(admin?.detail?.['requestId']))
+    await startGatewayProcess(stateDir, '--app', 'subagents')
+    expect(await connect('operator.admin')).toMatchObject([{ ok: true }])
+  })
+
+  test('C8: a prefix of a request id, or "latest", approves nothing', async () => {
+    const { stateDir, connect } = await install()
+    const [admin] = await connect('operator.admin')
+    const requestId = String(admin?.detail?.['requestId'])
+    for (const word of [requestId.slice(0, 8), 'latest', '__proto__']) {
+      const outcome = await holdfast(['approve', word, '--state-dir', stateDir, '--json'])
+      expect(outcome.exitCode).toBe(1)
+      expect(outcome.answer).toMatchObject({ error: { code: 'REQUEST_UNKNOWN' } })
+    }
+    const changed = await holdfast([
+      'approve',
+      requestId,
+      '--digest',
+      '0'.repeat(64),
+      '--state-dir',
+      stateDir,
+      '--json',
+    ])
+    expect(changed.answer).toMatchObject({ error: { code: 'REQUEST_CHANGED' } })
+    expect(await holdfastJson(stateDir, 'requests')).toMatchObject({ requests: [{ requestId }] })
+  })
+
+  test('a rejected request is gone, and the device stays as it was', async () => {
+    const { stateDir, connect } = await install()
+    const [admin] = await connect('operator.admin')
+    await holdfastJson(stateDir, 'reject', String(admin?.detail?.['requestId']))
+    expect(await holdfastJson(stateDir, 'requests')).toMatchObject({ requests: [] })
+    expect(await connect('operator.read')).toMatchObject([{ ok: true }])
+  })
+})
+
+describe('a revoked device', () => {
+  test('C1 H1: it is cut with 4001 and stays out, whatever token it shows, until it is reinstated', async () => {
+    const { stateDir, gateway, identity, env, connect } = await install()
+    const live = startProgram(STAY, { env, args: ['subagents'] })
+    await eventually(gateway.events, events => events.some(({ event }) => event === 'admitted'))
+    await holdfastJson(stateDir, 'revoke', identity.id)
+    const { answer } = await live.outcome
+    expect(answer).toMatchObject({ kind: 'closed', code: 4001 })
+
+    for (let round = 0; round < 3; round++) {
+      expect(await connect('operator.read')).toMatchObject([
+        { ok: false, code: 'ADMISSION_REFUSED', detail: { refusal: 'device-revoked', rule: '8' } },
+      ])
+    }
+    await holdfastJson(stateDir, 'token', 'rotate')
+    expect(await connect('operator.read')).toMatchObject([
+      { ok: false, detail: { refusal: 'device-revoked' } },
+    ])
+    expect(await holdfastJson(stateDir, 'devices')).toMatchObject({ devices: [{ trust: 'revoked' }] })
+
+    await holdfastJson(stateDir, 'reinstate', identity.id)
+    expect(await connect('operator.read')).toMatchObject([{ ok: true }])
+  })
+
+  test('C1: its machine cannot slip back in under a new key, until the token is rotated', async () => {
+    const { stateDir, gateway, identity, connect } = await install()
+    await connect('operator.read')
+    await holdfastJson(stateDir, 'revoke', identity.id)
+    const newcomer = new URL('./programs/connect-with-own-key.ts', import.meta.url)
+    const args = [gateway.url, join(stateDir, 'gateway-token', 'token')]
+    expect((await runProgram(newcomer, { args })).exitCode).not.toBe(0)
+    await holdfastJson(stateDir, 'token', 'rotate')
+    expect((await runProgram(newcomer, { args })).exitCode).toBe(0)
+  })
+})
+
+describe('narrowing and rotating', () => {
+  test('a narrowed device has less than the ceiling at once', async () => {
+    const { stateDir, identity, connect } = await install()
+    await connect('operator.write')
+    await holdfastJson(stateDir, 'narrow', identity.id, '--role', 'operator', '--scopes', 'operator.read')
+    expect(await connect('operator.read', 'operator.write')).toMatchObject([
+      { ok: true },
+      { ok: false, detail: { refusal: 'pairing-required', missing: ['operator.write'] } },
+    ])
+  })
+
+  test('H21 F58: a rotated token closes what showed the old one, which comes back by itself', async () => {
+    const { stateDir, gateway, env } = await install()
+    const live = startProgram(STAY, { env, args: ['subagents'] })
+    await eventually(gateway.events, events => events.some(({ event }) => event === 'admitted'))
+    await holdfastJson(stateDir, 'token', 'rotate')
+    await eventually(
+      gateway.events,
+      events => events.filter(({ event }) => event === 'admitted').length === 2,
+    )
+    expect(gateway.events()).toContainEqual(
+      expect.objectContaining({ event: 'closed', cut: 'token-rotated' }),
+    )
+    live.kill()
+  })
+})
+
+describe('the command line', () => {
+  test('exit codes: 0 for help, 1 for a failure, 2 for wrong usage', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    const codes = await Promise.all(
+      [
+        ['--help'],
+        ['devices', '--help'],
+        ['devices', '--state-dir', stateDir],
+        ['nonsense'],
+        ['approve'],
+        ['gateway', '--port', 'x'],
+        [],
+      ].map(async words => (await holdfast(words)).exitCode),
+    )
+    expect(codes).toEqual([0, 0, 1, 2, 2, 2, 2])
+  })
+
+  test('looking for a store makes none', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    const outcome = await holdfast(['requests', '--state-dir', stateDir, '--json'])
+    expect(outcome.answer).toMatchObject({ error: { code: 'STORE_MISSING' } })
+    expect((await holdfast(['requests', '--state-dir', stateDir, '--json'])).answer).toMatchObject({
+      error: { code: 'STORE_MISSING' },
+    })
+  })
+
+  test('id makes the identity once, and shows the same one afterwards', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    const first = await holdfastJson<Record<string, unknown>>(stateDir, 'id')
+    const second = await holdfastJson<Record<string, unknown>>(stateDir, 'id')
+    expect(first).toMatchObject({ created: true, deviceId: expect.stringMatching(/^[0-9a-f]{64}$/) })
+    expect(second).toEqual({ ...first, created: false })
+    expect(Object.keys(first).sort()).toEqual(['created', 'createdAtMs', 'deviceId', 'path', 'publicKey'])
+  })
+
+  test('a second gateway on one state directory says where the first one is', async () => {
+    const { stateDir, gateway } = await install()
+    const second = await holdfast(['gateway', '--state-dir', stateDir, '--json'])
+    expect(second.exitCode).toBe(1)
+    expect(second.answer).toMatchObject({
+      error: { code: 'GATEWAY_RUNNING', detail: { url: gateway.url, pid: gateway.program.process.pid } },
+    })
+  })
+})
