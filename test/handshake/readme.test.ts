@@ -12,7 +12,7 @@ const sample = new URL('test/samples/handshake.ts', TOP)
 /** The rows of the table under a heading, without its head. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
-  const rows = section.split('\n').filter(line => line.startsWith('| '))
+  const rows = section.split('\n').filter(line => /^\|.*[a-z]/.test(line))
   return rows.slice(1).map(row =>
     row
       .split('|')
