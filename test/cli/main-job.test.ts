@@ -48,6 +48,12 @@ describe('the main job', () => {
     expect(readdirSync(folder)).toEqual([])
   })
 
+  test('--own-keys shows the world without it: a device id a child, and nobody is let in', async () => {
+    const outcome = await holdfast(['demo', '--children', '5', '--own-keys'])
+    expect(outcome.stdout.trimEnd().split('\n').at(-1)).toBe('5 device ids · 0 admitted · 5 pairing-required')
+    expect(outcome.exitCode).toBe(0)
+  })
+
   test('F43: a gateway that is killed in the middle of it loses no acknowledged record', async () => {
     const stateDir = join(temporaryFolder(), 'state')
     const gateway = await startGatewayProcess(

@@ -1,6 +1,7 @@
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { report } from './advice.ts'
+import type { DemoChildOptions } from './commands/demo-child.ts'
 import type { CommandResult, CommonOptions, Wiring } from './wiring.ts'
 
 type Action<Options> = (wiring: Wiring, argument: string, options: Options) => Promise<CommandResult | number>
@@ -127,12 +128,14 @@ function describeProgram(end: (exitCode: number) => void): Command {
   )
     .addOption(new Option('--children <n>', 'how many child processes').argParser(parseCount).default(32))
     .option('--fresh', 'in a temporary state directory, removed afterwards')
+    .option('--own-keys', 'the world without Holdfast: each child makes a key of its own')
   program
     .command('demo-child', { hidden: true })
     .requiredOption('--number <n>', '', parseCount)
     .requiredOption('--app <name>')
+    .option('--own-key')
     .exitOverride()
-    .action(async (options: { number: number; app: string }) => {
+    .action(async (options: DemoChildOptions) => {
       const { demoChild } = await import('./commands/demo-child.ts')
       end(await demoChild(options))
     })

@@ -1,52 +1,47 @@
 import process from 'node:process'
-import { connectToGateway } from '@holdfast/spawner'
+import { createEphemeralIdentity } from '@holdfast/identity'
+import { type ConnectOptions, connectToGateway, isSpawnerError } from '@holdfast/spawner'
 import { ticksMs } from '../clock.ts'
+import { DEMO_SCOPES, type DemoReport, permutation } from '../demo/reports.ts'
 
-/** What a child of the demonstration asks for, one scope a connection. */
-export const DEMO_SCOPES = [
-  'operator.read',
-  'operator.write',
-  'operator.approvals',
-  'operator.admin',
-] as const
-
-/** One line on a child's standard output: a connection that was admitted, or why it was not. */
-export type DemoReport =
-  | { readonly scope: string; readonly deviceId: string; readonly ms: number }
-  | { readonly scope: string; readonly failed: string }
+export interface DemoChildOptions {
+  readonly number: number
+  readonly app: string
+  /** Make a key of its own and connect once, as programs do without Holdfast. */
+  readonly ownKey?: boolean
+}
 
 /**
  * A child of the demonstration: it knows nothing but what it inherited, and connects once for each scope, in an order of
  * its own. Resolves to the exit code.
  */
-export async function demoChild(options: { readonly number: number; readonly app: string }): Promise<number> {
+export async function demoChild(options: DemoChildOptions): Promise<number> {
+  const { app, number } = options
+  const scopes = options.ownKey ? DEMO_SCOPES.slice(0, 1) : permutation(DEMO_SCOPES, number)
+  const identity = options.ownKey ? createEphemeralIdentity() : undefined
   let exitCode = 0
-  for (const scope of permutation(DEMO_SCOPES, options.number)) {
-    const report = await connectOnce(options.app, scope)
-    if ('failed' in report) exitCode = 1
+  for (const scope of scopes) {
+    const report = await connectOnce({ app, identity, role: 'operator', scopes: [scope], reconnect: false })
+    if (report.outcome === 'failed') exitCode = 1
     process.stdout.write(`${JSON.stringify(report)}\n`)
   }
   return exitCode
 }
 
-async function connectOnce(app: string, scope: string): Promise<DemoReport> {
+async function connectOnce(options: ConnectOptions): Promise<DemoReport> {
   const startedMs = ticksMs()
   try {
-    const connection = await connectToGateway({ app, role: 'operator', scopes: [scope], reconnect: false })
+    const connection = await connectToGateway(options)
     const ms = ticksMs() - startedMs
     await connection.close()
-    return { scope, deviceId: connection.deviceId, ms }
+    return { outcome: 'admitted', deviceId: connection.deviceId, ms }
   } catch (error) {
-    return { scope, failed: error instanceof Error ? error.message : String(error) }
+    return { outcome: 'failed', deviceId: options.identity?.id ?? null, reason: reasonOf(error) }
   }
 }
 
-/** The n-th order of a list: every number below 4! gives another order of four. */
-export function permutation<T>(items: readonly T[], number: number): T[] {
-  const left = [...items]
-  const order: T[] = []
-  for (let rest = number; left.length > 0; rest = Math.floor(rest / (left.length + 1))) {
-    order.push(...left.splice(rest % left.length, 1))
-  }
-  return order
+function reasonOf(error: unknown): string {
+  if (isSpawnerError(error, 'ADMISSION_REFUSED')) return error.detail.refusal ?? error.code
+  if (error instanceof Error) return 'code' in error ? String(error.code) : error.message
+  return String(error)
 }

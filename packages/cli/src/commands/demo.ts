@@ -6,57 +6,119 @@ import { type DeviceIdentity, openIdentity } from '@holdfast/identity'
 import { readGatewayNote, readPrivateFile } from '@holdfast/identity/state'
 import { runChildren } from '../demo/children.ts'
 import { type GatewayProcess, startGatewayProcess } from '../demo/gateway-process.ts'
-import { type Tally, tally } from '../demo/tally.ts'
+import { DEMO_SCOPES, type Tally, tally } from '../demo/reports.ts'
 import { CommandError } from '../errors.ts'
 import { facts, moment, plain } from '../render.ts'
 import { type CommonOptions, refuseForeignOwner, type Wiring, wire, withStore } from '../wiring.ts'
-import { DEMO_SCOPES, type DemoReport } from './demo-child.ts'
 
-export const DEMO_APP = 'holdfast-demo'
+const DEMO_APP = 'holdfast-demo'
 
 export interface DemoOptions extends CommonOptions {
   readonly children: number
   readonly fresh?: boolean
+  readonly ownKeys?: boolean
 }
 
 /** The main job, end to end, with real processes. Resolves to the exit code. */
-export async function demo(asked: Wiring, _argument: string, options: DemoOptions): Promise<number> {
-  const temporary = options.fresh ? await mkdtemp(join(await realpath(tmpdir()), 'holdfast-demo-')) : null
+export async function demo(_asked: Wiring, _argument: string, options: DemoOptions): Promise<number> {
+  // The world without Holdfast needs a store that has never seen anybody.
+  const fresh = options.fresh || options.ownKeys
+  const temporary = fresh ? await mkdtemp(join(await realpath(tmpdir()), 'holdfast-demo-')) : null
   const app = options.app ?? DEMO_APP
   const wiring = wire({ ...options, app, ...(temporary !== null && { stateDir: join(temporary, 'state') }) })
   try {
     refuseForeignOwner(wiring)
-    return await runDemo(wiring, options, asked.interactive)
+    return await withGateway(
+      wiring,
+      options.ownKeys ? ['--no-local'] : ['--ceiling', 'operator.admin'],
+      gateway =>
+        options.ownKeys ? withoutHoldfast(wiring, options) : withHoldfast(wiring, options, gateway),
+    )
   } finally {
     if (temporary !== null) await rm(temporary, { recursive: true, force: true })
   }
 }
 
-async function runDemo(wiring: Wiring, options: DemoOptions, interactive: boolean): Promise<number> {
-  const { location } = wiring
-  const words = ['--app', location.app, '--state-dir', location.directory, '--store', wiring.storePath]
-  const gateway = await startGatewayProcess([...words, '--ceiling', 'operator.admin'])
+async function withGateway(
+  wiring: Wiring,
+  policy: readonly string[],
+  use: (gateway: GatewayProcess | null) => Promise<number>,
+): Promise<number> {
+  const { location, storePath } = wiring
+  const place = ['--app', location.app, '--state-dir', location.directory, '--store', storePath]
+  const gateway = await startGatewayProcess([...place, ...policy])
   try {
-    const note = await readGatewayNote(location)
+    const url = gateway?.url ?? (await readGatewayNote(location))?.url
     wiring.remark(
-      gateway === null
-        ? `A gateway runs here already: ${note?.url ?? 'it says nowhere where'}`
-        : `The gateway listens on ${gateway.url}`,
+      gateway === null ? `A gateway runs here already, on ${url}` : `The gateway listens on ${url}`,
     )
-    const identity = await openIdentity({ app: location.app, directory: location.directory })
-    wiring.remark(`Device ${identity.id} ${sinceWhen(identity)}`)
-    await register(wiring, identity)
-    const reports = await connectChildren(wiring, identity, options.children, interactive)
-    const result = { ...tally(reports), expected: options.children * DEMO_SCOPES.length }
-    if (gateway !== null) await eventsOf(gateway, result.admitted)
-    const prompts = await withStore(
-      wiring,
-      async store => (await store.listRequests({ limit: 1_000 })).items.length,
-    )
-    return conclude(wiring, identity, gateway, result, prompts)
+    return await use(gateway)
   } finally {
     await gateway?.stop()
   }
+}
+
+/** One identity, registered once: whatever its children ask for within the ceiling, in any order, is admitted. */
+async function withHoldfast(
+  wiring: Wiring,
+  options: DemoOptions,
+  gateway: GatewayProcess | null,
+): Promise<number> {
+  const { app, directory } = wiring.location
+  const identity = await openIdentity({ app, directory })
+  wiring.remark(`Device ${identity.id}, ${sinceWhen(identity)}`)
+  await register(wiring, identity)
+  const connectionsEach = DEMO_SCOPES.length
+  const reports = await runChildren(wiring, {
+    identity,
+    count: options.children,
+    connectionsEach,
+    ownKeys: false,
+  })
+  const result = tally(reports)
+  if (gateway !== null) await eventsOf(gateway, result.admitted)
+  const byRule = gateway === null ? null : Object.fromEntries(gateway.admittedByRule)
+  const prompts = await withStore(
+    wiring,
+    async store => (await store.listRequests({ limit: 1_000 })).items.length,
+  )
+  const refused = options.children * connectionsEach - result.admitted
+  const devices = result.deviceIds.size
+  if (wiring.json) {
+    const { id: deviceId, created, createdAtMs } = identity
+    const { admitted, p50Ms, p99Ms } = result
+    const failures = Object.fromEntries(result.failures)
+    const counts = { devices, admitted, refused, prompts, byRule, failures, p50Ms, p99Ms }
+    wiring.say(JSON.stringify({ deviceId, created, createdAtMs, stateDir: directory, ...counts }))
+  } else {
+    for (const line of describe(wiring, identity, byRule, result)) wiring.say(line)
+    const noun = devices === 1 ? 'device' : 'devices'
+    wiring.say(
+      `${devices} ${noun} · ${result.admitted} connections admitted · ${refused} refused · ${prompts} prompts`,
+    )
+  }
+  return devices === 1 && refused === 0 && prompts === 0 ? 0 : 1
+}
+
+/** What users report: each child makes a key of its own, and is closed with `pairing required` for all its valid token. */
+async function withoutHoldfast(wiring: Wiring, options: DemoOptions): Promise<number> {
+  const { app, directory } = wiring.location
+  const identity = await openIdentity({ app, directory })
+  const reports = await runChildren(wiring, {
+    identity,
+    count: options.children,
+    connectionsEach: 1,
+    ownKeys: true,
+  })
+  const { deviceIds, admitted, failures } = tally(reports)
+  const pairingRequired = failures.get('pairing-required') ?? 0
+  if (wiring.json) {
+    wiring.say(JSON.stringify({ deviceIds: deviceIds.size, admitted, pairingRequired }))
+  } else {
+    wiring.say('Each child made a key of its own, and showed the valid gateway token from this machine.')
+    wiring.say(`${deviceIds.size} device ids · ${admitted} admitted · ${pairingRequired} pairing-required`)
+  }
+  return pairingRequired === options.children && deviceIds.size === options.children ? 0 : 1
 }
 
 /** The host can open the store itself, so that its identity is born trusted: no request, no prompt. */
@@ -75,66 +137,10 @@ async function register(wiring: Wiring, identity: DeviceIdentity): Promise<void>
   wiring.remark(answer.outcome === 'known' ? 'The gateway knows it.' : 'Registered it with the gateway.')
 }
 
-async function connectChildren(
-  wiring: Wiring,
-  identity: DeviceIdentity,
-  children: number,
-  interactive: boolean,
-): Promise<DemoReport[]> {
-  const expected = children * DEMO_SCOPES.length
-  const step = interactive ? 1 : Math.ceil(expected / 4)
-  const reports: DemoReport[] = []
-  wiring.remark(`Starting ${children} child processes, each of which connects ${DEMO_SCOPES.length} times`)
-  await runChildren(identity, children, wiring.location.app, report => {
-    reports.push(report)
-    if (reports.length % step !== 0 && reports.length !== expected) return
-    wiring.progress(`${reports.length} of ${expected} connections`)
-  })
-  wiring.progress(null)
-  return reports
-}
-
 /** The gateway reports what it admitted a moment after the child knows of it. */
 async function eventsOf(gateway: GatewayProcess, admitted: number): Promise<void> {
   const counted = (): number => [...gateway.admittedByRule.values()].reduce((sum, count) => sum + count, 0)
   for (let round = 0; round < 100 && counted() < admitted; round++) await wait(20)
-}
-
-function conclude(
-  wiring: Wiring,
-  identity: DeviceIdentity,
-  gateway: GatewayProcess | null,
-  result: Tally & { readonly expected: number },
-  prompts: number,
-): number {
-  const refused = result.expected - result.admitted
-  const byRule = gateway === null ? null : Object.fromEntries(gateway.admittedByRule)
-  if (wiring.json) {
-    const { deviceIds, admitted, failures, p50Ms, p99Ms } = result
-    wiring.say(
-      JSON.stringify({
-        deviceId: identity.id,
-        created: identity.created,
-        createdAtMs: identity.createdAtMs,
-        stateDir: wiring.location.directory,
-        devices: deviceIds.size,
-        admitted,
-        refused,
-        prompts,
-        byRule,
-        failures: Object.fromEntries(failures),
-        p50Ms,
-        p99Ms,
-      }),
-    )
-  } else {
-    describe(wiring, identity, byRule, result).forEach(wiring.say)
-    const devices = `${result.deviceIds.size} device${result.deviceIds.size === 1 ? '' : 's'}`
-    wiring.say(
-      `${devices} · ${result.admitted} connections admitted · ${refused} refused · ${prompts} prompts`,
-    )
-  }
-  return result.deviceIds.size === 1 && refused === 0 && prompts === 0 ? 0 : 1
 }
 
 function describe(

@@ -3,36 +3,52 @@ import process from 'node:process'
 import { createInterface } from 'node:readline'
 import type { DeviceIdentity } from '@holdfast/identity'
 import { spawnAgent } from '@holdfast/spawner'
-import type { DemoReport } from '../commands/demo-child.ts'
+import type { Wiring } from '../wiring.ts'
+import type { DemoReport } from './reports.ts'
 
-/**
- * Start so many children of one identity at once, and hand over each line that they report.
- * Resolves when the last of them has ended.
- */
-export async function runChildren(
-  identity: DeviceIdentity,
-  count: number,
-  app: string,
-  onReport: (report: DemoReport) => void,
-): Promise<void> {
+export interface ChildrenOptions {
+  readonly identity: DeviceIdentity
+  readonly count: number
+  /** How many lines each child reports. */
+  readonly connectionsEach: number
+  readonly ownKeys: boolean
+}
+
+/** Start so many children of one identity at once, show how far they are, and collect what they report. */
+export async function runChildren(wiring: Wiring, options: ChildrenOptions): Promise<readonly DemoReport[]> {
+  const { count, connectionsEach } = options
+  const expected = count * connectionsEach
+  const step = wiring.interactive ? 1 : Math.ceil(expected / 4)
+  const reports: DemoReport[] = []
+  const take = (report: DemoReport): void => {
+    reports.push(report)
+    if (reports.length % step !== 0 && reports.length !== expected) return
+    wiring.progress(`${reports.length} of ${expected} connections`)
+  }
+  wiring.remark(`Starting ${count} child processes; each connects ${connectionsEach} times`)
+  const flags = ['--app', wiring.location.app, ...(options.ownKeys ? ['--own-key'] : [])]
   await Promise.all(
-    Array.from({ length: count }, (_, number) => runChild(identity, number + 1, app, onReport)),
+    Array.from({ length: count }, (_, index) =>
+      runChild(options.identity, ['--number', String(index + 1), ...flags], take),
+    ),
   )
+  wiring.progress(null)
+  return reports
 }
 
 async function runChild(
   identity: DeviceIdentity,
-  number: number,
-  app: string,
-  onReport: (report: DemoReport) => void,
+  words: readonly string[],
+  take: (report: DemoReport) => void,
 ): Promise<void> {
   const script = process.argv[1] ?? ''
-  const words = [...process.execArgv, script, 'demo-child', '--number', String(number), '--app', app]
-  const child = spawnAgent(process.execPath, words, { identity, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawnAgent(process.execPath, [...process.execArgv, script, 'demo-child', ...words], {
+    identity,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const ended = once(child, 'close')
   if (child.stdout !== null) {
-    for await (const line of createInterface({ input: child.stdout }))
-      onReport(JSON.parse(line) as DemoReport)
+    for await (const line of createInterface({ input: child.stdout })) take(JSON.parse(line) as DemoReport)
   }
   await ended
 }
