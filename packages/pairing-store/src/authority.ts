@@ -25,11 +25,11 @@ function isTextList(value: unknown): value is readonly string[] {
 
 /**
  * What whoever acts lacks of this authority; `null`: nothing, and the act is theirs to do. A store-writer holds
- * everything. A device holds what it says within its own role, and something of another role only with every scope of its
- * own; one that is unknown or revoked by now holds nothing.
+ * everything. A device holds what it says, as far as its record reaches that far *now*; it touches another role only with
+ * every scope of its own; one that is unknown or revoked holds nothing.
  */
 export function lackingOf(
-  table: RoleTable,
+  { table, ceiling }: { readonly table: RoleTable; readonly ceiling: readonly string[] | null },
   by: Actor,
   actor: DeviceRecord | null,
   touched: readonly RoleAuthority[],
@@ -37,20 +37,23 @@ export function lackingOf(
   if (by.kind === 'store-writer') return null
   const own = actor?.roles.find(({ role }) => role === by.role)
   const live = actor !== null && actor.trust !== 'revoked' && (own?.revokedAtMs ?? null) === null
-  const held = live ? by.scopes : []
-  const everything = [...(table.closures.get(by.role)?.keys() ?? [])]
+  const held = live ? meetScopes(table, by.role, by.scopes, reachOf(table, ceiling, actor, by.role)) : []
   const missing = new Set<Scope>()
   for (const { role, scopes } of touched) {
-    const needed = role === by.role ? scopes : everything
+    const needed = role === by.role ? scopes : everyScopeOf(table, by.role)
     for (const scope of missingScopes(table, by.role, held, needed)) missing.add(scope)
   }
   return live && missing.size === 0 ? null : [...missing].sort()
 }
 
+function everyScopeOf(table: RoleTable, role: Role): readonly Scope[] {
+  return [...(table.closures.get(role)?.keys() ?? [])]
+}
+
 /** Every scope of the actor's own role: what is asked of a device before it lifts a tombstone. */
 export function everythingOf(table: RoleTable, by: Actor): readonly RoleAuthority[] {
   if (by.kind === 'store-writer') return []
-  return [{ role: by.role, scopes: [...(table.closures.get(by.role)?.keys() ?? [])] }]
+  return [{ role: by.role, scopes: everyScopeOf(table, by.role) }]
 }
 
 /** All that a device may have in a role without asking anybody: its grant, and under local trust what the ceiling gives. */

@@ -29,7 +29,7 @@ async function tooSmall(
   touched: readonly RoleAuthority[],
 ): Promise<TooSmall | null> {
   if (by.kind === 'store-writer') return null
-  const missing = lackingOf(tx.settings.table, by, await readDevice(tx, by.deviceId), touched)
+  const missing = lackingOf(tx.settings, by, await readDevice(tx, by.deviceId), touched)
   return missing === null ? null : { outcome: 'approver-too-small', missing }
 }
 

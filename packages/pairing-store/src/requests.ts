@@ -155,7 +155,7 @@ async function lackingToAnswer(
   // Its own wish is a device's to withdraw, never to grant: a session under the ceiling would make itself permanent.
   if (by.deviceId === request.deviceId) return act === 'reject' ? null : request.scopes
   const touched = [{ role: request.role, scopes: request.scopes }]
-  return lackingOf(tx.settings.table, by, await readDevice(tx, by.deviceId), touched)
+  return lackingOf(tx.settings, by, await readDevice(tx, by.deviceId), touched)
 }
 
 async function addApproved(tx: Transaction, row: RequestTable): Promise<void> {

@@ -18,6 +18,13 @@ export const REQUEST_CAPS: Readonly<Record<RequestCap, number>> = {
   total: 1_000,
 }
 
+/** Where admissions read: outside of any transaction, or inside of one. */
+export interface Reader {
+  readonly session: Pick<Session, 'all'>
+  readonly queries: Queries
+  readonly clock: () => number
+}
+
 export function proofOf(attempt: AdmissionAttempt): VerifiedProof | null {
   return attempt.proof.verdict === 'verified' ? attempt.proof.proof : null
 }
@@ -27,8 +34,7 @@ export function proofOf(attempt: AdmissionAttempt): VerifiedProof | null {
  * asked, and is read then: {@link readRoom}.
  */
 export async function readFacts(
-  session: Pick<Session, 'all'>,
-  queries: Queries,
+  { session, queries }: Pick<Reader, 'session' | 'queries'>,
   attempt: AdmissionAttempt,
 ): Promise<AdmissionFacts> {
   const proof = proofOf(attempt)
@@ -88,8 +94,7 @@ function deviceFacts(row: FactsRow): DeviceFacts | null {
 
 /** Is there room for this wish's request? `open`: it is there already. */
 export async function readRoom(
-  session: Pick<Session, 'all'>,
-  queries: Queries,
+  { session, queries }: Pick<Reader, 'session' | 'queries'>,
   facts: AdmissionFacts,
   proof: VerifiedProof,
   nowMs: number,
@@ -112,16 +117,14 @@ export async function readRoom(
  * peer without a device lives by the gateway token alone, which must be the current one still.
  */
 export async function readReviewFacts(
-  session: Pick<Session, 'all'>,
-  queries: Queries,
+  reader: Pick<Reader, 'session' | 'queries'>,
   attempt: AdmissionAttempt,
 ): Promise<AdmissionFacts> {
-  if (proofOf(attempt) !== null)
-    return readFacts(session, queries, { ...attempt, credential: { kind: 'none' } })
+  if (proofOf(attempt) !== null) return readFacts(reader, { ...attempt, credential: { kind: 'none' } })
   const { credential } = attempt
-  const [store] = await session.all(queries.store, {})
+  const [store] = await reader.session.all(reader.queries.store, {})
   const current =
     store !== undefined && credential.kind === 'gateway-token' && isCurrent(credential.commitment, store)
-  const facts = await readFacts(session, queries, attempt)
+  const facts = await readFacts(reader, attempt)
   return current ? facts : { ...facts, credential: { kind: 'wrong', presented: 'gateway-token' } }
 }

@@ -1,5 +1,5 @@
-import type { Kysely } from 'kysely'
-import type { DeviceRoleTable, DeviceTable, RequestTable, Schema } from './schema.ts'
+import type { Kysely, SelectQueryBuilder } from 'kysely'
+import type { DeviceTable, RequestTable, Schema } from './schema.ts'
 import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 
 /** Everything that an admission is decided on, but for the room for requests. */
@@ -20,9 +20,9 @@ export interface FactsKey {
 }
 
 export interface RoomRow {
-  readonly of_device_role: number
-  readonly of_source: number
-  readonly total: number
+  readonly of_device_role: number | null
+  readonly of_source: number | null
+  readonly total: number | null
 }
 
 export interface WishKey {
@@ -111,7 +111,7 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
           .as('of_device_role'),
         open.where('source', '=', value('source')).where('token_shown', '=', 0).as('of_source'),
         open.as('total'),
-      ]) as never
+      ])
     }),
     openRequest: prepareQuery(value =>
       db
@@ -181,10 +181,7 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
 }
 
 // One statement for devices and their roles, so that both are of one moment.
-function withRoles(
-  db: Kysely<Schema>,
-  devices: import('kysely').SelectQueryBuilder<Schema, 'device', DeviceTable>,
-) {
+function withRoles(db: Kysely<Schema>, devices: SelectQueryBuilder<Schema, 'device', DeviceTable>) {
   return db
     .selectFrom(devices.as('d'))
     .leftJoin('device_role as r', 'r.device_id', 'd.device_id')
@@ -193,5 +190,3 @@ function withRoles(
     .orderBy('d.device_id')
     .orderBy('r.role')
 }
-
-export type RoleRow = DeviceRoleTable

@@ -1,13 +1,11 @@
 import {
   type Decision,
-  decide,
   defineRoles,
   gatewayTokenCommitment,
-  isVerifiedProof,
-  type Refusal,
   type RoleDeclarations,
 } from '@holdfast/handshake'
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import { admit, review } from '../admission.ts'
 import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
 import { narrowDevice, reinstateDevice, renameDevice, revokeDevice } from '../devices.ts'
@@ -23,17 +21,11 @@ import type {
   RejectAnswer,
 } from '../pairing-store.ts'
 import type { Actor, DeviceRecord, GatewaySettings, RequestRecord, TokenGeneration } from '../records.ts'
-import { type LocalRegistration, registerDevice, registerLocal } from '../registration.ts'
-import {
-  approveRequest,
-  isFresh,
-  isRequestId,
-  openRequest,
-  refreshRequest,
-  rejectRequest,
-} from '../requests.ts'
-import { proofOf, readFacts, readReviewFacts, readRoom } from './admission-facts.ts'
+import { type LocalRegistration, registerLocal } from '../registration.ts'
+import { approveRequest, isRequestId, rejectRequest } from '../requests.ts'
+import type { Reader } from './admission-facts.ts'
 import { appendChanges, type PendingChange } from './change-log.ts'
+import { cursorOf, limitOf, pageOf } from './pages.ts'
 import { prepareQueries, type Queries } from './queries.ts'
 import { toDevices, toGeneration, toRequest } from './rows.ts'
 import type { StoreTable } from './schema.ts'
@@ -54,6 +46,7 @@ export class SqlStore implements PairingStore {
   readonly #driver: SqlDriver
   readonly #options: SqlStoreOptions
   readonly #queries: Queries
+  readonly #reader: Reader
   readonly #seen: SeenTimes
 
   static async open(driver: SqlDriver, options: SqlStoreOptions): Promise<SqlStore> {
@@ -68,6 +61,7 @@ export class SqlStore implements PairingStore {
     this.#driver = driver
     this.#options = options
     this.#queries = queries
+    this.#reader = { session: driver, queries, clock: options.clock }
     this.storeId = storeId
     this.#seen = new SeenTimes(seen => this.#writeSeen(seen))
   }
@@ -114,35 +108,11 @@ export class SqlStore implements PairingStore {
   }
 
   async admit(attempt: AdmissionAttempt): Promise<Admission> {
-    assertProof(attempt)
-    const decision = decide(await readFacts(this.#driver, this.#queries, attempt))
-    if (decision.outcome === 'refused') return refused(decision, decision.refusal)
-    if (decision.outcome === 'admitted' && !decision.registers) return admitted(attempt, decision, false)
-    if (decision.outcome === 'ask') {
-      const answer = await this.#askWithoutWriting(attempt, decision)
-      if (answer !== null) return answer
-    }
-    return this.#mutate(tx => admitInside(tx, attempt))
-  }
-
-  /** Where no room is left, or a device hammers on a request that is open: no lock is taken and nothing written. */
-  async #askWithoutWriting(
-    attempt: AdmissionAttempt,
-    decision: Extract<Decision, { outcome: 'ask' }>,
-  ): Promise<Admission | null> {
-    const proof = proofOf(attempt)
-    if (proof === null) return null
-    const nowMs = this.#options.clock()
-    const { room, open } = await readRoom(this.#driver, this.#queries, decision.facts, proof, nowMs)
-    if (open !== null) return isFresh(open, nowMs) ? asked(decision, toRequest(open), null) : null
-    if (room.ok) return null
-    const full = decide({ ...decision.facts, room })
-    return full.outcome === 'refused' ? refused(full, full.refusal) : null
+    return admit(this.#reader, attempt, work => this.#mutate(work))
   }
 
   async review(attempt: AdmissionAttempt): Promise<Decision> {
-    assertProof(attempt)
-    return decide(await readReviewFacts(this.#driver, this.#queries, attempt))
+    return review(this.#reader, attempt)
   }
 
   async registerLocal(options: LocalRegistration): Promise<RegisterAnswer> {
@@ -272,50 +242,17 @@ export class SqlStore implements PairingStore {
   async #writeSeen(seen: ReadonlyMap<DeviceId, number>): Promise<void> {
     await this.#driver.transact(async ({ db }) => {
       for (const [deviceId, last_seen_at_ms] of seen) {
-        await db.updateTable('device').set({ last_seen_at_ms }).where('device_id', '=', deviceId).execute()
+        await db
+          .updateTable('device')
+          .set({ last_seen_at_ms })
+          .where('device_id', '=', deviceId)
+          .where(eb =>
+            eb.or([eb('last_seen_at_ms', 'is', null), eb('last_seen_at_ms', '<', last_seen_at_ms)]),
+          )
+          .execute()
       }
     })
   }
-}
-
-async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<Admission> {
-  const { session, queries, nowMs } = tx
-  const facts = await readFacts(session, queries, attempt)
-  const proof = proofOf(attempt)
-  const { room, open } =
-    proof === null ? { room: facts.room, open: null } : await readRoom(session, queries, facts, proof, nowMs)
-  const decision = decide({ ...facts, room })
-  if (decision.outcome === 'refused') return refused(decision, decision.refusal)
-  if (proof === null) {
-    if (decision.outcome === 'ask') throw new TypeError('a request without a device')
-    return admitted(attempt, decision, false)
-  }
-  if (decision.outcome === 'ask') {
-    if (open !== null) return asked(decision, await refreshRequest(tx, open), null)
-    const opened = await openRequest(tx, attempt, proof, decision)
-    return asked(decision, opened, opened)
-  }
-  if (decision.registers) await registerFrom(tx, attempt)
-  return admitted(attempt, decision, decision.registers)
-}
-
-async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise<void> {
-  const proof = proofOf(attempt)
-  const { credential, name } = attempt
-  // Rule 10 registers nobody without both.
-  if (proof === null || credential.kind !== 'gateway-token')
-    throw new TypeError('a registration without its reasons')
-  const { deviceId, publicKey, client, wish } = proof
-  const generationId = credential.commitment
-  await registerDevice(tx, {
-    deviceId,
-    publicKey,
-    client,
-    role: wish.role,
-    name,
-    generationId,
-    registeredBy: 'local',
-  })
 }
 
 async function closeExpired(
@@ -332,68 +269,8 @@ async function closeExpired(
   return new Set(expired.map(row => row.request_id))
 }
 
-function assertProof(attempt: AdmissionAttempt): void {
-  if (attempt.proof.verdict === 'verified' && !isVerifiedProof(attempt.proof.proof)) {
-    throw new TypeError('a proof that was not verified in this process')
-  }
-}
-
 function actorOf(options: { readonly by: Actor }): { readonly by: Actor } {
   const by: unknown = options?.by
   assertActor(by)
   return { by }
-}
-
-function admitted(
-  attempt: AdmissionAttempt,
-  decision: Extract<Decision, { outcome: 'admitted' }>,
-  registered: boolean,
-): Admission {
-  const { credential } = attempt
-  return {
-    outcome: 'admitted',
-    decision,
-    deviceId: proofOf(attempt)?.deviceId ?? null,
-    scopes: decision.scopes,
-    registered,
-    generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
-  }
-}
-
-function refused(decision: Decision, refusal: Refusal): Admission {
-  return { outcome: 'refused', decision, refusal, opened: null }
-}
-
-function asked(
-  decision: Extract<Decision, { outcome: 'ask' }>,
-  request: RequestRecord,
-  opened: RequestRecord | null,
-): Admission {
-  const { requestId, expiresAtMs } = request
-  const { missing, reason } = decision
-  const refusal: Refusal = { code: 'pairing-required', requestId, missing, reason, expiresAtMs }
-  return { outcome: 'refused', decision, refusal, opened }
-}
-
-const DEFAULT_PAGE = 100
-const LARGEST_PAGE = 1_000
-
-function limitOf({ limit = DEFAULT_PAGE }: PageQuery): number {
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {
-    throw new TypeError(`limit: 1 to ${LARGEST_PAGE}`)
-  }
-  return limit
-}
-
-function cursorOf(after: string | undefined): { readonly afterMs: number; readonly afterId: string } {
-  if (after === undefined) return { afterMs: -1, afterId: '' }
-  const [, ms, id] = /^(\d{1,16})\.(.*)$/.exec(after) ?? []
-  if (ms === undefined || !isRequestId(id)) throw new TypeError('after: a cursor that a page gave')
-  return { afterMs: Number(ms), afterId: id }
-}
-
-function pageOf<T>(found: readonly T[], limit: number, cursor: (item: T) => string): Page<T> {
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  return { items, next: found.length > limit && last !== undefined ? cursor(last) : null }
 }

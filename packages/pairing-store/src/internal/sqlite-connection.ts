@@ -3,15 +3,22 @@ import { Kysely, SqliteDialect } from 'kysely'
 import type { Schema } from './schema.ts'
 import type { PreparedQuery, Session, SqlValue } from './sql-driver.ts'
 
+/** At most this long. */
+const READER_WAIT_MS = 20
+
 /** One connection, with its statements kept: preparing one anew costs as much as running it. */
 export class SqliteConnection implements Session {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
   readonly db: Kysely<Schema>
 
-  // The busy timeout is 0: SQLite waits inside the call and the event loop with it, so whoever waits does so outside.
+  // SQLite waits inside the call, and the event loop with it: so a writer never does. A reader does, for as long as somebody
+  // else recovers the log after a crash, which is rare and short.
   constructor(path: string, options: { readonly readOnly: boolean }) {
-    this.#database = new DatabaseSync(path, { readOnly: options.readOnly, timeout: 0 })
+    this.#database = new DatabaseSync(path, {
+      readOnly: options.readOnly,
+      timeout: options.readOnly ? READER_WAIT_MS : 0,
+    })
     this.db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: this.#forKysely() }) })
   }
 

@@ -40,7 +40,7 @@ export async function openSqliteDriver(options: SqliteDriverOptions): Promise<Sq
     return new SqliteDriver(path, busyTimeoutMs, { writer, reader, queries })
   } catch (error) {
     for (const connection of opened) connection.close()
-    throw toStoreError(path, error)
+    throw toStoreError(path, error, 'reading')
   }
 }
 
@@ -115,7 +115,8 @@ export class SqliteDriver implements SqlDriver {
   #timer: NodeJS.Timeout | null = null
   #dataVersion: unknown = null
   #lookedAtMs = performance.now()
-  #ended: PairingStoreError | null = null
+  #closing: Promise<void> | null = null
+  #ended: 'closed' | 'replaced' | 'unreadable' | null = null
 
   constructor(
     path: string,
@@ -142,11 +143,11 @@ export class SqliteDriver implements SqlDriver {
   }
 
   async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
-    this.#assertUsable()
+    this.#assertOpen()
     try {
       return this.#reader.allNow(query, values)
     } catch (error) {
-      if (!isBusy(error)) throw toStoreError(this.#path, error)
+      if (!isBusy(error)) throw toStoreError(this.#path, error, 'reading')
     }
     // Rare: somebody recovers the log after a crash.
     const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
@@ -157,7 +158,7 @@ export class SqliteDriver implements SqlDriver {
   }
 
   async transact<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
-    this.#assertUsable()
+    this.#assertOpen()
     const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
     const mine = this.#turn.then(() =>
       retryWhileBusy(this.#path, deadline, () => {
@@ -172,19 +173,18 @@ export class SqliteDriver implements SqlDriver {
     try {
       return await mine
     } catch (error) {
-      throw toStoreError(this.#path, error)
+      throw toStoreError(this.#path, error, 'writing')
     }
   }
 
   published(): void {
-    if (this.#ended === null) this.#feed.drain()
+    if (this.#ended === null) this.#read(() => this.#feed.drain())
   }
 
   subscribe(listener: ChangeListener): () => void {
-    this.#assertUsable()
+    this.#assertOpen()
     const remove = this.#feed.add(listener)
     if (this.#timer === null) {
-      this.#dataVersion = this.#reader.pragma('data_version')
       this.#timer = setInterval(() => this.#poll(), POLL_MS).unref()
     }
     return () => {
@@ -193,26 +193,36 @@ export class SqliteDriver implements SqlDriver {
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#ended?.code === 'STORE_CLOSED') return
-    const fix = 'Open the store again.'
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     await this.#turn
-    this.#ended = new PairingStoreError('STORE_CLOSED', { path: this.#path, fix })
+    this.#ended = 'closed'
     this.#stopPolling()
     this.#reader.close()
     this.#writer.close()
   }
 
   #poll(): void {
-    try {
-      this.#look()
-      if (this.#ended !== null) return
+    this.#look()
+    if (this.#ended !== null) return
+    this.#read(() => {
       const version = this.#reader.pragma('data_version')
       if (version === this.#dataVersion) return
       this.#feed.drain()
       this.#dataVersion = version
+    })
+  }
+
+  /** For readings that nobody awaits: what is in the way now is tried again at the next poll. */
+  #read(reading: () => void): void {
+    try {
+      reading()
     } catch (error) {
-      if (!isBusy(error)) this.#lose('unreadable', toStoreError(this.#path, error))
+      if (!isBusy(error)) this.#lose('unreadable')
     }
   }
 
@@ -221,24 +231,36 @@ export class SqliteDriver implements SqlDriver {
     this.#timer = null
   }
 
-  #assertUsable(): void {
-    if (performance.now() - this.#lookedAtMs >= LOOK_MS) this.#look()
-    if (this.#ended !== null) throw this.#ended
+  #assertOpen(): void {
+    if (this.#closing !== null) throw this.#endError('closed')
+    this.#assertUsable()
   }
 
-  // A file that was replaced, by restoring a backup for one, goes on living under our descriptors: nobody else reads it.
+  #assertUsable(): void {
+    this.#look()
+    if (this.#ended !== null) throw this.#endError(this.#ended)
+  }
+
+  #endError(end: 'closed' | 'replaced' | 'unreadable'): PairingStoreError {
+    const path = this.#path
+    const reopen = 'Open the store again.'
+    const compare = `Open the store again, once you know that this is the right file: ls -la '${path}'`
+    if (end === 'closed') return new PairingStoreError('STORE_CLOSED', { path, fix: reopen })
+    if (end === 'replaced') return new PairingStoreError('STORE_REPLACED', { path, fix: compare })
+    return new PairingStoreError('STORE_UNREADABLE', { path, reason: 'io', fix: reopen })
+  }
+
+  // A file that was replaced, by a backup for one, lives on under our descriptors: nobody else reads or writes it.
   #look(): void {
     const nowMs = performance.now()
     if (this.#ended !== null || nowMs - this.#lookedAtMs < LOOK_MS) return
     this.#lookedAtMs = nowMs
     const now = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
-    if (now?.ino === this.#file.ino && now.dev === this.#file.dev) return
-    const fix = 'Open the store again, after making sure that the file in its place is the right one.'
-    this.#lose('replaced', new PairingStoreError('STORE_REPLACED', { path: this.#path, fix }))
+    if (now?.ino !== this.#file.ino || now.dev !== this.#file.dev) this.#lose('replaced')
   }
 
-  #lose(reason: 'replaced' | 'unreadable', error: unknown): void {
-    if (error instanceof PairingStoreError) this.#ended = error
+  #lose(reason: 'replaced' | 'unreadable'): void {
+    this.#ended = reason
     this.#stopPolling()
     this.#feed.lose(reason)
   }

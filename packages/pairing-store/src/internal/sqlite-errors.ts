@@ -24,7 +24,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** What SQLite said, as an error of ours; what is not SQLite's stays as it is. */
-export function toStoreError(path: string, cause: unknown): unknown {
+export function toStoreError(path: string, cause: unknown, doing: 'reading' | 'writing'): unknown {
   if (cause instanceof RowError) return unreadable(path, 'damaged', cause)
   switch (primaryCode(cause)) {
     case SQLITE_NOTADB: {
@@ -37,7 +37,7 @@ export function toStoreError(path: string, cause: unknown): unknown {
     case SQLITE_CANTOPEN:
       return unreadable(path, 'permission', cause)
     case SQLITE_IOERR:
-      return writeFailed(path, 'io', cause)
+      return doing === 'reading' ? unreadable(path, 'io', cause) : writeFailed(path, 'io', cause)
     case SQLITE_FULL:
       return writeFailed(path, 'disk-full', cause)
     case SQLITE_READONLY:
@@ -52,7 +52,11 @@ export function busy(path: string, waitedMs: number, cause: unknown): PairingSto
   return new PairingStoreError('STORE_BUSY', { path, waitedMs, fix }, { cause })
 }
 
-function unreadable(path: string, reason: 'permission' | 'damaged', cause: unknown): PairingStoreError {
+function unreadable(
+  path: string,
+  reason: 'permission' | 'damaged' | 'io',
+  cause: unknown,
+): PairingStoreError {
   const fix =
     reason === 'damaged'
       ? `Put a backup in its place, or see what is wrong: sqlite3 '${path}' 'pragma integrity_check'`

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readSync,
   rmSync,
   type Stats,
@@ -36,6 +37,7 @@ export async function prepareStoreFile(path: string, nowMs: number): Promise<voi
     await publishStore(path, nowMs, uid)
     stats = statSync(path)
   }
+  if (stats.nlink > 1) clearLeftovers(path)
   if (!stats.isFile()) throw unreadable(path, 'not-a-file')
   checkOwner(path, stats, uid)
   checkHeader(path, readHeader(path))
@@ -44,7 +46,8 @@ export async function prepareStoreFile(path: string, nowMs: number): Promise<voi
 function prepareDirectory(path: string, uid: number | null): void {
   const directory = dirname(path)
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const first = mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (first !== undefined) syncUpTo(directory, dirname(first))
     checkOwner(directory, statSync(directory), uid)
   } catch (cause) {
     if (cause instanceof PairingStoreError) throw cause
@@ -94,9 +97,10 @@ function readHeader(path: string): Buffer {
  */
 async function publishStore(path: string, nowMs: number, uid: number | null): Promise<void> {
   const directory = dirname(path)
+  clearLeftovers(path)
   let made: string
   try {
-    made = mkdtempSync(join(directory, `.${basename(path)}.`))
+    made = mkdtempSync(join(directory, makingName(path)))
   } catch (cause) {
     throw notWritable(directory, statOrNull(directory)?.uid ?? null, uid, cause)
   }
@@ -159,6 +163,28 @@ function copyExclusively(from: string, to: string): void {
   const file = openSync(to, 'r+')
   fsyncSync(file)
   closeSync(file)
+}
+
+function makingName(path: string): string {
+  return `.${basename(path)}.making-`
+}
+
+/** What a creator that was killed has left behind. A minute is more than any creation takes. */
+function clearLeftovers(path: string): void {
+  const directory = dirname(path)
+  const longAgoMs = Date.now() - 60_000
+  for (const name of readdirSync(directory)) {
+    const left = join(directory, name)
+    if (!name.startsWith(makingName(path)) || (statOrNull(left)?.mtimeMs ?? longAgoMs) >= longAgoMs) continue
+    rmSync(left, { recursive: true, force: true })
+  }
+}
+
+function syncUpTo(directory: string, top: string): void {
+  for (let each = directory; ; each = dirname(each)) {
+    syncDirectory(each)
+    if (each === top || each === dirname(each)) return
+  }
 }
 
 function syncDirectory(directory: string): void {

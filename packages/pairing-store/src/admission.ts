@@ -1,0 +1,118 @@
+import { type Decision, decide, isVerifiedProof, type Refusal } from '@holdfast/handshake'
+import { proofOf, type Reader, readFacts, readReviewFacts, readRoom } from './internal/admission-facts.ts'
+import { toRequest } from './internal/rows.ts'
+import type { Transaction } from './internal/transaction.ts'
+import type { Admission, AdmissionAttempt } from './pairing-store.ts'
+import type { RequestRecord } from './records.ts'
+import { registerDevice } from './registration.ts'
+import { isFresh, openRequest, refreshRequest } from './requests.ts'
+
+type Admitted = Extract<Decision, { readonly outcome: 'admitted' }>
+type Asked = Extract<Decision, { readonly outcome: 'ask' }>
+type Mutate = <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>
+
+/**
+ * Decide a `connect`: by reading alone where nothing has to be written, else in a transaction that reads the facts again
+ * and asks the rules again.
+ */
+export async function admit(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
+  assertProof(attempt)
+  const decision = decide(await readFacts(reader, attempt))
+  if (decision.outcome === 'refused') return refused(decision, decision.refusal)
+  if (decision.outcome === 'admitted' && !decision.registers) return admitted(attempt, decision)
+  if (decision.outcome === 'ask') {
+    const answer = await askWithoutWriting(reader, attempt, decision)
+    if (answer !== null) return answer
+  }
+  return mutate(tx => admitInside(tx, attempt))
+}
+
+/** What the rules say of a connection that lives already. Writes nothing. */
+export async function review(reader: Reader, attempt: AdmissionAttempt): Promise<Decision> {
+  assertProof(attempt)
+  return decide(await readReviewFacts(reader, attempt))
+}
+
+/** Where no room is left, or a device hammers on a request that is open: no lock is taken and nothing written. */
+async function askWithoutWriting(
+  reader: Reader,
+  attempt: AdmissionAttempt,
+  decision: Asked,
+): Promise<Admission | null> {
+  const proof = proofOf(attempt)
+  if (proof === null) return null
+  const nowMs = reader.clock()
+  const { room, open } = await readRoom(reader, decision.facts, proof, nowMs)
+  if (open !== null) return isFresh(open, nowMs) ? asked(decision, toRequest(open), null) : null
+  if (room.ok) return null
+  const full = decide({ ...decision.facts, room })
+  return full.outcome === 'refused' ? refused(full, full.refusal) : null
+}
+
+async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<Admission> {
+  const facts = await readFacts(tx, attempt)
+  const proof = proofOf(attempt)
+  const { room, open } =
+    proof === null ? { room: facts.room, open: null } : await readRoom(tx, facts, proof, tx.nowMs)
+  const decision = decide({ ...facts, room })
+  if (decision.outcome === 'refused') return refused(decision, decision.refusal)
+  if (proof === null) {
+    if (decision.outcome === 'ask') throw new TypeError('a request without a device')
+    return admitted(attempt, decision)
+  }
+  if (decision.outcome === 'ask') {
+    if (open !== null) return asked(decision, await refreshRequest(tx, open), null)
+    const opened = await openRequest(tx, attempt, proof, decision)
+    return asked(decision, opened, opened)
+  }
+  if (decision.registers) await registerFrom(tx, attempt)
+  return admitted(attempt, decision)
+}
+
+async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise<void> {
+  const proof = proofOf(attempt)
+  const { credential, name } = attempt
+  // Rule 10 registers nobody without both.
+  if (proof === null || credential.kind !== 'gateway-token')
+    throw new TypeError('a registration without its reasons')
+  const { deviceId, publicKey, client, wish } = proof
+  const generationId = credential.commitment
+  await registerDevice(tx, {
+    deviceId,
+    publicKey,
+    client,
+    role: wish.role,
+    name,
+    generationId,
+    registeredBy: 'local',
+  })
+}
+
+function assertProof(attempt: AdmissionAttempt): void {
+  if (attempt.proof.verdict === 'verified' && !isVerifiedProof(attempt.proof.proof)) {
+    throw new TypeError('a proof that was not verified in this process')
+  }
+}
+
+function admitted(attempt: AdmissionAttempt, decision: Admitted): Admission {
+  const { credential } = attempt
+  return {
+    outcome: 'admitted',
+    decision,
+    deviceId: proofOf(attempt)?.deviceId ?? null,
+    scopes: decision.scopes,
+    registered: decision.registers,
+    generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
+  }
+}
+
+function refused(decision: Decision, refusal: Refusal): Admission {
+  return { outcome: 'refused', decision, refusal, opened: null }
+}
+
+function asked(decision: Asked, request: RequestRecord, opened: RequestRecord | null): Admission {
+  const { requestId, expiresAtMs } = request
+  const { missing, reason } = decision
+  const refusal: Refusal = { code: 'pairing-required', requestId, missing, reason, expiresAtMs }
+  return { outcome: 'refused', decision, refusal, opened }
+}

@@ -1,0 +1,27 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { afterAll, afterEach, describe } from 'vitest'
+import { admissionContract } from './contract/admissions.ts'
+import { deviceContract } from './contract/devices.ts'
+import type { OpenStore } from './contract/open-store.ts'
+import { requestContract } from './contract/requests.ts'
+
+describe('the pairing store on SQLite', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-store-'))
+  const opened: PairingStore[] = []
+  const openStore: OpenStore = async (place, options) => {
+    const store = await openSqliteStore({ path: join(directory, place, 'store.sqlite'), ...options })
+    opened.push(store)
+    return store
+  }
+  afterEach(async () => {
+    for (const store of opened.splice(0)) await store.close()
+  })
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  admissionContract(openStore)
+  requestContract(openStore)
+  deviceContract(openStore)
+})
