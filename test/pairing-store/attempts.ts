@@ -108,3 +108,16 @@ function prove(proven: Proven, roles: RoleTable) {
   if (!reading.ok) throw new TypeError(`a frame that does not parse: ${JSON.stringify(reading.problem)}`)
   return verifyOpenClawProof(reading.params, { roles, nonce: challenge.nonce, nowMs: proven.nowMs })
 }
+
+const MANY_SCOPES = Array.from({ length: 8 * 50 }, (_, at) => `many.${Math.floor(at / 50)}.${at % 50}`)
+
+/** A role with so many scopes that each of many processes can add one of its own to the same grant. */
+export const MANY_SCOPES_ROLES = {
+  ...BUILT_IN_ROLES,
+  many: Object.fromEntries(MANY_SCOPES.map(scope => [scope, []])),
+}
+export const MANY_SCOPES_POLICY: AdmissionPolicy = {
+  roles: defineRoles(MANY_SCOPES_ROLES),
+  ceiling: CEILING,
+  deviceless: null,
+}

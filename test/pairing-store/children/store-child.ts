@@ -1,0 +1,138 @@
+// A process of its own that works on a store: `node store-child.ts '{"task": …}'`. One line of JSON per thing it was told.
+import { existsSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as wait } from 'node:timers/promises'
+import { createEphemeralIdentity, identityFrom } from '@holdfast/identity'
+import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { attempt, MANY_SCOPES_POLICY, REMOTE, scopes } from '../attempts.ts'
+
+export interface ChildOrders {
+  readonly task: 'mutate' | 'mutate-unguarded' | 'acknowledge' | 'acknowledge-early' | 'hold-lock' | 'open'
+  readonly path: string
+  /** It starts when this file is there. */
+  readonly barrier: string
+  readonly token: string
+  readonly index: number
+  readonly count: number
+  /** Seed of a device that all processes share. */
+  readonly shared: string
+}
+
+const orders = JSON.parse(process.argv[2] ?? '{}') as ChildOrders
+const BY = { kind: 'store-writer' } as const
+
+// Written at once: a line that was read was told before whatever comes next.
+function tell(line: unknown): void {
+  writeSync(1, `${JSON.stringify(line)}\n`)
+}
+
+async function pass(): Promise<void> {
+  tell('ready')
+  while (!existsSync(orders.barrier)) await wait(2)
+}
+
+async function approved(store: PairingStore, wished: Parameters<typeof attempt>[0]): Promise<string> {
+  for (;;) {
+    const answer = await store.admit(attempt({ origin: REMOTE, ...wished }))
+    if (answer.outcome !== 'refused') throw new Error('admitted without a request')
+    if (answer.opened === null) {
+      // The other processes have filled the four places of this device.
+      await wait(5)
+      continue
+    }
+    const { requestId, digest } = answer.opened
+    const approval = await store.approveRequest(requestId, { by: BY, expectedDigest: digest })
+    if (approval.outcome !== 'approved') throw new Error(approval.outcome)
+    return approval.device.deviceId
+  }
+}
+
+async function oneMutation(store: PairingStore, step: number): Promise<unknown> {
+  const identity = createEphemeralIdentity()
+  const { token, index } = orders
+  const origin = { ...REMOTE, source: `10.${index}.${step}.1` }
+  switch (step % 5) {
+    case 0:
+      await store.admit(attempt({ identity, token }))
+      return { kind: 'device', id: identity.id }
+    case 1:
+      await store.registerLocal({ identity, gatewayToken: token, role: 'operator' })
+      return { kind: 'device', id: identity.id }
+    case 2:
+      return { kind: 'device', id: await approved(store, { identity, origin }) }
+    case 3: {
+      const answer = await store.admit(attempt({ identity, origin }))
+      return { kind: 'request', id: answer.outcome === 'refused' ? answer.opened?.requestId : null }
+    }
+    default: {
+      const scope = `many.${index}.${step}`
+      const shared = identityFrom({ seed: orders.shared })
+      const policy = MANY_SCOPES_POLICY
+      await approved(store, { identity: shared, origin, role: 'many', scopes: scopes(scope), policy })
+      return { kind: 'scope', id: scope }
+    }
+  }
+}
+
+// What the guard is for: the same race on a file that everybody reads, changes and writes.
+function oneUnguardedMutation(step: number): unknown {
+  const { path, index } = orders
+  const rows = JSON.parse(readFileSync(path, 'utf8')) as string[]
+  const id = `${index}.${step}`
+  writeFileSync(`${path}.${index}`, JSON.stringify([...rows, id]))
+  renameSync(`${path}.${index}`, path)
+  return { kind: 'row', id }
+}
+
+async function mutate(): Promise<void> {
+  const store = await openSqliteStore({ path: orders.path })
+  await pass()
+  for (let step = 0; step < orders.count; step += 1) tell(await oneMutation(store, step))
+  await store.close()
+}
+
+async function mutateUnguarded(): Promise<void> {
+  await pass()
+  for (let step = 0; step < orders.count; step += 1) tell(oneUnguardedMutation(step))
+}
+
+async function acknowledge(early: boolean): Promise<void> {
+  const store = await openSqliteStore({ path: orders.path })
+  await pass()
+  for (let step = 0; ; step += 1) {
+    const identity = createEphemeralIdentity()
+    if (early) tell({ kind: 'device', id: identity.id })
+    if (step % 2 === 0) await store.admit(attempt({ identity, token: orders.token }))
+    else await approved(store, { identity })
+    if (!early) tell({ kind: 'device', id: identity.id })
+    // The control stays in the gap between its word and its deed for as long as it may be killed there.
+    else await wait(1)
+  }
+}
+
+async function holdLock(): Promise<void> {
+  const database = new DatabaseSync(orders.path)
+  await pass()
+  database.exec('BEGIN IMMEDIATE')
+  tell('holding')
+  await wait(orders.count)
+  database.exec('ROLLBACK')
+  database.close()
+}
+
+async function open(): Promise<void> {
+  await pass()
+  const store = await openSqliteStore({ path: orders.path })
+  tell({ kind: 'store', id: store.storeId })
+  await store.close()
+}
+
+const tasks = {
+  mutate,
+  'mutate-unguarded': mutateUnguarded,
+  acknowledge: () => acknowledge(false),
+  'acknowledge-early': () => acknowledge(true),
+  'hold-lock': holdLock,
+  open,
+}
+await tasks[orders.task]()
