@@ -53,6 +53,20 @@ describe('which token is shown', () => {
     expect(gateway.connects[0]?.verdict).toBe('verified')
   })
 
+  // Linux takes 0.0.0.0 for itself, which stands in for an address that is not loopback.
+  test.skipIf(process.platform !== 'linux')(
+    'not the one in the state directory, to a url elsewhere',
+    async () => {
+      const directory = await installWith(NEW)
+      const gateway = await gatewayFor()
+      const url = gateway.url.replace('127.0.0.1', '0.0.0.0')
+      await (await connectToGateway({ directory, url, ...WISH })).close()
+      await (await connectToGateway({ directory, url, token: NEW, ...WISH })).close()
+      await (await connectToGateway({ directory, url: gateway.url, ...WISH })).close()
+      expect(shown(gateway.connects)).toEqual([null, NEW, NEW])
+    },
+  )
+
   test("the caller's own, before that", async () => {
     const directory = await installWith(OLD)
     const gateway = await gatewayFor({ answer: accepting(NEW) })

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createEphemeralIdentity, findIdentity, openIdentity } from '@holdfast/identity'
 import { locateState, publishOnce } from '@holdfast/identity/state'
 import { childEnvironment, isSpawnerError, spawnAgent } from '@holdfast/spawner'
@@ -11,7 +12,7 @@ import { freshDirectory, gatewayFor } from './surroundings.ts'
 const program = (name: string): string[] => [
   '--conditions=source',
   '--no-warnings',
-  new URL(name, import.meta.url).pathname,
+  fileURLToPath(new URL(name, import.meta.url)),
 ]
 
 async function outputOf(child: ChildProcess): Promise<string> {

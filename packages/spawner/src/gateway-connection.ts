@@ -60,6 +60,8 @@ export interface ConnectionMakings {
 
 /** A socket that lived shorter than this counts as a failed attempt, so that flapping slows down. */
 const STEADY_AFTER_MS = 5_000
+/** A second or so between sockets that do not last; a gateway that restarts often is not waited for longer. */
+const MOST_UNSTEADY = 4
 
 /** A connection over an admitted socket. */
 export function openConnection(admitted: Admitted, makings: ConnectionMakings): GatewayConnection {
@@ -144,7 +146,7 @@ class LiveConnection implements GatewayConnection {
     for (let unsteady = 0; ; ) {
       const sinceMs = surroundings.clock()
       const end = await this.#serve(admitted)
-      unsteady = surroundings.clock() - sinceMs < STEADY_AFTER_MS ? unsteady + 1 : 0
+      unsteady = surroundings.clock() - sinceMs < STEADY_AFTER_MS ? Math.min(unsteady + 1, MOST_UNSTEADY) : 0
       this.#current = null
       this.#failCallsUnderWay()
       const { code, reason } = closeOf(end)
