@@ -195,6 +195,20 @@ describe('what is refused, in the order of the rules', () => {
     expect(verdictOn(params).verdict).toBe('verified')
   })
 
+  test('H8: a spent nonce is not matched by leaving it out, even where that was signed', () => {
+    const { signedAtMs, ...rest } = {
+      ...paramsOf(connectFrame({ identity: holder })).device,
+      signedAtMs: NOW_MS,
+    }
+    const scopes = ['operator.read', 'operator.write']
+    const credential = 'gateway-secret'
+    const fields = { client: CLIENT, role: 'operator', scopes, signedAtMs, credential, nonce: '' }
+    const bytes = openClawProofBytes('v3', { ...fields, deviceId: holder.id })
+    const signature = Buffer.from(holder.sign(bytes)).toString('base64url')
+    const params = change({ ...rest, signedAt: signedAtMs, signature, nonce: undefined })
+    expect(verdictOn(params, { nonce: null })).toEqual({ verdict: 'nonce-mismatch' })
+  })
+
   test('H9: a time one millisecond outside the window, with delta and limit', () => {
     const limitMs = SIGNED_AT_LIMIT_MS
     for (const sign of [1, -1]) {

@@ -28,8 +28,8 @@ describe('the README', () => {
 
   test('shows a sample that runs as it says', async () => {
     const run = promisify(execFile)
-    const { stdout } = await run(process.execPath, ['--conditions=source', sample.pathname], {
-      cwd: TOP.pathname,
+    const { stdout } = await run(process.execPath, ['--conditions=source', fileURLToPath(sample)], {
+      cwd: fileURLToPath(TOP),
     })
     expect(stdout).toBe('verified\n')
   })
