@@ -239,12 +239,7 @@ describe('a key that cannot be used is never replaced', () => {
   test.runIf(asRoot)('F04: a file that this user may not read', async () => {
     const directory = join(freshFolder(), 'state')
     chmodSync(join(directory, '..'), 0o755)
-    const own = {
-      uid: 12345,
-      gid: 12345,
-      args: [JSON.stringify({ directory })],
-      env: { NODE_COMPILE_CACHE: undefined },
-    }
+    const own = { args: [JSON.stringify({ directory, asUid: 12345 })] }
     mkdirSync(directory, { mode: 0o700 })
     chownSync(directory, 12345, 12345)
     expect((await runProgram(opener, own)).answer).toMatchObject({ created: true })
@@ -262,10 +257,7 @@ describe('a place that cannot be written', () => {
     chmodSync(folder, 0o755)
     const directory = join(folder, 'a', 'b')
     const { answer } = await runProgram(opener, {
-      args: [JSON.stringify({ directory })],
-      uid: 12345,
-      gid: 12345,
-      env: { NODE_COMPILE_CACHE: undefined },
+      args: [JSON.stringify({ directory, asUid: 12345 })],
     })
     expect(answer).toMatchObject({
       code: 'STATE_NOT_WRITABLE',

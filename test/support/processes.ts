@@ -12,8 +12,6 @@ export interface ProgramOptions {
   /** Flags for Node itself, such as `--import`. */
   readonly nodeFlags?: readonly string[]
   readonly cwd?: string
-  readonly uid?: number
-  readonly gid?: number
 }
 
 /** How a program ended. */
@@ -35,12 +33,11 @@ export interface Program {
   kill(signal?: NodeJS.Signals): void
 }
 
-// Shared by all programs of a test run, so that hundreds of them do not each compile the same sources.
-const compileCache = mkdtempSync(join(tmpdir(), 'holdfast-compiled-'))
+// Shared by all programs of all runs, so that hundreds of them do not each compile the same sources.
+const compileCache = fileURLToPath(new URL('../../node_modules/.cache/holdfast-programs', import.meta.url))
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
-  rmSync(compileCache, { recursive: true, force: true })
 })
 
 /** Start one program. Its input is empty; it is killed with this process, if it still runs then. */
@@ -50,8 +47,6 @@ export function startProgram(file: URL, options: ProgramOptions = {}): Program {
     cwd: options.cwd,
     env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(options.uid === undefined ? {} : { uid: options.uid }),
-    ...(options.gid === undefined ? {} : { gid: options.gid }),
   })
   running.add(child)
   let stdout = ''

@@ -2,7 +2,12 @@
 import { isIdentityError, openIdentity, openIdentitySync } from '@holdfast/identity'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
 
-const { sync = false, ...options } = JSON.parse(process.argv[2] ?? '{}')
+const { sync = false, asUid, ...options } = JSON.parse(process.argv[2] ?? '{}')
+// Only now: another user may not be able to read this checkout.
+if (asUid !== undefined) {
+  process.setgid?.(asUid)
+  process.setuid?.(asUid)
+}
 waitAtBarrier()
 try {
   const identity = sync ? openIdentitySync(options) : await openIdentity(options)
