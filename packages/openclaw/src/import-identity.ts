@@ -1,0 +1,88 @@
+import { type DeviceIdentity, findIdentity } from '@holdfast/identity'
+import { type LocationOptions, locateState, publishOnce, type StateLocation } from '@holdfast/identity/state'
+import { OpenClawError } from './errors.ts'
+import { readDatabaseKey } from './internal/database-key.ts'
+import { type ForeignKey, readDeviceJson } from './internal/foreign-key.ts'
+import { locateOpenClaw, type OpenClawState, usesDatabase } from './internal/openclaw-state.ts'
+import { readSurroundings, type Surroundings } from './internal/surroundings.ts'
+
+/** Which OpenClaw, and which install of ours. `app` or `directory` is required. */
+export interface ImportOptions extends LocationOptions {
+  /** OpenClaw's state directory. @defaultValue `OPENCLAW_STATE_DIR`, else `.openclaw` in the user's home */
+  readonly openclawDirectory?: string | undefined
+}
+
+/** An install of ours that is the same device as an OpenClaw install. */
+export interface ImportedIdentity {
+  /** `adopted`: by this call. `present`: it was that device before. */
+  readonly outcome: 'adopted' | 'present'
+  readonly identity: DeviceIdentity
+  /** Where the key was found: a path inside OpenClaw's directory. It is still there. */
+  readonly source: string
+}
+
+/**
+ * Make this install the device that an OpenClaw install of this user already is, so that its gateway keeps what it was given;
+ * or `null` where there is no OpenClaw identity to adopt. 2026.2 to 2026.8 keep it in a file, 2026.9 in a database; both are
+ * only read. Of any number of callers one adopts. A key that this install has already is never replaced.
+ *
+ * @throws {@link OpenClawError} `IDENTITY_DIFFERS`: this install is another device already.
+ * @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED`, `OPENCLAW_KEY_EXPOSED`, `OPENCLAW_KEY_FOREIGN`, `OPENCLAW_KEY_UNREADABLE`
+ * @throws `IdentityError` as `findIdentity` and `publishOnce` do.
+ */
+export async function importOpenClawIdentity(options: ImportOptions): Promise<ImportedIdentity | null> {
+  const { app, profile, directory } = options
+  const location = locateState({ app, profile, directory })
+  const surroundings = readSurroundings()
+  const state = locateOpenClaw(options.openclawDirectory, surroundings)
+  const found = findForeignKey(state, surroundings)
+  if (found === null) return null
+  const { key, source } = found
+  try {
+    const adopted = await adopt(key, location, surroundings.nowMs)
+    const identity = await findIdentity({ app, profile, directory })
+    if (identity === null || identity.id !== key.deviceId) throw differs(key, identity, location)
+    return { outcome: adopted ? 'adopted' : 'present', identity, source }
+  } finally {
+    key.seed.fill(0)
+  }
+}
+
+function findForeignKey(
+  state: OpenClawState,
+  surroundings: Surroundings,
+): { readonly key: ForeignKey; readonly source: string } | null {
+  // A file beside a database is one that the next start of OpenClaw takes in, if the database holds no key of its own.
+  const inDatabase = usesDatabase(state) ? readDatabaseKey(state.database) : null
+  if (inDatabase !== null) return { key: inDatabase, source: state.database }
+  const inFile = readDeviceJson(state.keyFile, surroundings)
+  return inFile === null ? null : { key: inFile, source: state.keyFile }
+}
+
+/** `openIdentity` would do the same with a key it made: published once, whole, and never over another. */
+async function adopt(key: ForeignKey, location: StateLocation, nowMs: number): Promise<boolean> {
+  const fields = {
+    format: 'holdfast-key',
+    version: 1,
+    deviceId: key.deviceId,
+    publicKey: key.publicKey,
+    secretKey: key.seed.toString('base64url'),
+    createdAtMs: key.createdAtMs ?? nowMs,
+  }
+  const bytes = Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
+  try {
+    return await publishOnce(location, 'device/key.json', bytes)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+function differs(key: ForeignKey, identity: DeviceIdentity | null, location: StateLocation): Error {
+  if (identity === null) return new TypeError('the key that was published is gone')
+  return new OpenClawError('IDENTITY_DIFFERS', {
+    path: location.deviceKey,
+    expected: key.deviceId,
+    found: identity.id,
+    fix: 'Import into an install that has no identity yet, or enrol the one that it has.',
+  })
+}

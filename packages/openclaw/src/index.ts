@@ -1,0 +1,21 @@
+export { type Enrolment, type EnrolmentAct, type EnrolmentOptions, enrollWithOpenClaw } from './enrolment.ts'
+export {
+  isOpenClawError,
+  OpenClawError,
+  type OpenClawErrorCode,
+  type OpenClawFailures,
+} from './errors.ts'
+export { type ExportedIdentity, type ExportOptions, exportToOpenClaw } from './export-identity.ts'
+export {
+  createHostDeps,
+  type HostDepsOptions,
+  type OpenClawHostDeps,
+  type TokenOwner,
+} from './host-deps.ts'
+export {
+  type ImportedIdentity,
+  type ImportOptions,
+  importOpenClawIdentity,
+} from './import-identity.ts'
+export { OPENCLAW_SCOPES, openClawClient } from './openclaw-client.ts'
+export { withV2Proofs } from './v2-proofs.ts'

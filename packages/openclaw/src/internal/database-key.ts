@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+import { OpenClawError } from '../errors.ts'
+import { errnoOf, type ForeignKey, keyOf } from './foreign-key.ts'
+
+/**
+ * The key in the database of OpenClaw 2026.9, or `null` where it holds none yet. Nothing is written into its directory, not
+ * even the files that a reader of a write-ahead log makes for itself: while there is a log we read beside its owner, who
+ * keeps those files there; without a log the database is complete, and is read as one that does not change.
+ *
+ * @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED`, `OPENCLAW_KEY_UNREADABLE`
+ */
+export function readDatabaseKey(path: string): ForeignKey | null {
+  const row = readRow(path)
+  if (row === undefined) return null
+  return keyOf(path, row['private_key_pem'], row['public_key_pem'], row['created_at_ms'])
+}
+
+function readRow(path: string): Record<string, unknown> | undefined {
+  const logged = existsSync(`${path}-wal`)
+  if (logged && !existsSync(`${path}-shm`)) {
+    const fix = 'Start OpenClaw once and stop it, so that it finishes what was interrupted.'
+    throw new OpenClawError('OPENCLAW_KEY_UNREADABLE', { path, errno: 'LOG_UNFINISHED', fix })
+  }
+  const url = pathToFileURL(path)
+  if (!logged) url.searchParams.set('immutable', '1')
+  try {
+    const database = new DatabaseSync(url, { readOnly: true, timeout: 5_000 })
+    try {
+      const query = `select private_key_pem, public_key_pem, created_at_ms
+        from device_identities where identity_key = 'primary'`
+      return database.prepare(query).get()
+    } finally {
+      database.close()
+    }
+  } catch (cause) {
+    const fix = 'See whether this is the database of OpenClaw 2026.9, and whether this user may read it.'
+    throw new OpenClawError('OPENCLAW_KEY_UNREADABLE', { path, errno: errnoOf(cause), fix }, { cause })
+  }
+}
