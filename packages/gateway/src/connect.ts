@@ -315,7 +315,8 @@ export class ConnectHandshake {
     const payload = helloOk({ connection, protocol, limits: desk.limits, methods: desk.methodNames })
     if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })
     if (deviceId !== null) desk.store.noteSeen(deviceId)
-    void desk.sessions.review(session)
+    // A change that came while the facts were read or the hello was made: the rules are asked again.
+    if (session.stale) void desk.sessions.review(session)
     this.#admitted(connection)
   }
 

@@ -54,7 +54,7 @@ export interface Gate {
   onConnection(listener: (connection: Connection) => void): () => void
   /** Told of everything that the gate does; the same goes to the diagnostics channel `holdfast:gateway`. */
   onEvent(listener: (event: GateEvent) => void): () => void
-  /** The admitted connections, now. */
+  /** The admitted connections, now; not those that were cut and are closing. */
   connections(): readonly Connection[]
   /** Ends all sockets with 1012, which clients retry. Resolves when they are closed. Does not close the store. */
   close(): Promise<void>
@@ -185,7 +185,7 @@ class WebSocketGate implements Gate {
   }
 
   connections(): readonly Connection[] {
-    return this.#sessions.connections()
+    return this.#sessions.connections().filter(connection => connection.cutBy === null)
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { type GatewayNote, readGatewayNote, type StateLocation } from '@holdfast/identity/state'
 import { GatewayError } from './errors.ts'
 
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 5_000
 const ANSWER_MS = 1_000
 const SQLITE_BUSY = 5
 
@@ -39,7 +39,7 @@ function tryLock(path: string): GatewayLock | null {
   let database: DatabaseSync | null = null
   try {
     database = new DatabaseSync(path)
-    database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE')
+    database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     chmodSync(path, 0o600)
     const held = database
     return { release: () => held.close() }
