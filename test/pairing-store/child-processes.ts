@@ -9,6 +9,8 @@ import { until } from './contract/open-store.ts'
 /** Rounds of a race: a few by default, more where there is time. */
 export const ROUNDS = process.env['HOLDFAST_LONG'] ? 20 : 3
 
+// Shared by all of them, so that they do not each compile the same sources.
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/holdfast-programs', import.meta.url))
 const SCRIPT = fileURLToPath(new URL('./children/store-child.ts', import.meta.url))
 
 /** What a child told of one effect of its own. */
@@ -29,8 +31,10 @@ export function startChild(
 ): StoreChild {
   const whole: ChildOrders = { token: '', index: 0, count: 1, shared: '', ...orders }
   const child = spawn(process.execPath, ['--conditions=source', SCRIPT, JSON.stringify(whole)], {
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  process.once('exit', () => child.kill('SIGKILL'))
   const lines: unknown[] = []
   createInterface({ input: child.stdout }).on('line', line => {
     // The last line of a child that was killed may be half a line: nobody was told anything by it.
