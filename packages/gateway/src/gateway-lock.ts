@@ -2,6 +2,7 @@ import { chmodSync } from 'node:fs'
 import { connect } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { type GatewayNote, readGatewayNote, type StateLocation } from '@holdfast/identity/state'
+import { systemClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
 
 const PATIENCE_MS = 5_000
@@ -20,12 +21,12 @@ export interface GatewayLock {
  * @throws {@link GatewayError} `GATEWAY_RUNNING`, `GATEWAY_LOCK_FAILED`
  */
 export async function takeGatewayLock(location: StateLocation): Promise<GatewayLock> {
-  const deadlineMs = Date.now() + PATIENCE_MS
+  const deadlineMs = systemClock.nowMs() + PATIENCE_MS
   for (;;) {
     const lock = tryLock(location.gatewayLock)
     if (lock !== null) return lock
     const note = await findAnsweringGateway(location)
-    if (note !== null || Date.now() >= deadlineMs) {
+    if (note !== null || systemClock.nowMs() >= deadlineMs) {
       const { pid, url } = note ?? { pid: null, url: null }
       throw new GatewayError('GATEWAY_RUNNING', { directory: location.directory, pid, url })
     }

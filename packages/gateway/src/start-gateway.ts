@@ -10,6 +10,7 @@ import {
   writeGatewayNote,
 } from '@holdfast/identity/state'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { type GateClock, systemClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
 import { createGate, type Gate } from './gate.ts'
 import type { GateOptions } from './gate-options.ts'
@@ -79,14 +80,15 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     const { store = location.store } = options
     const opened = typeof store === 'string' ? await openSqliteStore({ path: store }) : store
     if (opened !== store) undo.push(() => opened.close())
-    const startedAtMs = Date.now()
+    const clock = options.clock ?? systemClock
+    const startedAtMs = clock.nowMs()
     const gate = createGate({
       ...options,
       store: opened,
       identity,
       gatewayToken: gatewayTokenFile(location),
       roles: options.roles ?? BUILT_IN_ROLES,
-      methods: { health: healthMethod(startedAtMs), ...options.methods },
+      methods: { health: healthMethod(clock, startedAtMs), ...options.methods },
     })
     undo.push(() => gate.close())
     await gate.ready
@@ -122,8 +124,8 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
   }
 }
 
-function healthMethod(startedAtMs: number): GateMethod {
-  return { scopes: [], handle: () => ({ ok: true, uptimeMs: Date.now() - startedAtMs }) }
+function healthMethod(clock: GateClock, startedAtMs: number): GateMethod {
+  return { scopes: [], handle: () => ({ ok: true, uptimeMs: clock.nowMs() - startedAtMs }) }
 }
 
 function createHttpServer(): Server {
