@@ -2,7 +2,7 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSy
 import { dirname, join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
-import { runProgram } from '../support/processes.ts'
+import { runProgram, startProgram } from '../support/processes.ts'
 import { failureOf, freshFolder, treeOf } from './state-folder.ts'
 
 const opener = new URL('./programs/open.ts', import.meta.url)
@@ -71,6 +71,14 @@ describe('a crash while the key is made', () => {
     mkdirSync(join(directory, 'install.lock'))
     const { answer } = await runProgram(opener, { args: open(directory) })
     expect(answer).toMatchObject({ created: true })
+  })
+
+  test('a first start leaves the signals of its host alone: the host ends as it decided', async () => {
+    const host = new URL('./programs/host-with-signals.ts', import.meta.url)
+    const program = startProgram(host, { args: [freshFolder()] })
+    await program.printed('created')
+    program.kill('SIGTERM')
+    expect(await program.outcome).toMatchObject({ exitCode: 0, answer: { handled: 'SIGTERM', added: [] } })
   })
 
   test('clears what a dead creator left, and leaves what a live one may still hold', async () => {

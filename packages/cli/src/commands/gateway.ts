@@ -18,8 +18,8 @@ export interface GatewayOptions extends CommonOptions {
 export async function gateway(wiring: Wiring, _argument: string, options: GatewayOptions): Promise<number> {
   refuseForeignOwner(wiring)
   const asked = new Promise<void>(resolve => {
-    process.on('SIGTERM', resolve)
-    process.on('SIGINT', resolve)
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
   })
   const roles = options.roles === undefined ? BUILT_IN_ROLES : await readRoles(options.roles)
   const running = await start(wiring, options, roles)

@@ -1,9 +1,18 @@
-import * as fs from 'node:fs'
-import { createRequire } from 'node:module'
+import { randomBytes } from 'node:crypto'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf } from './errno.ts'
 import type { Steps } from './steps.ts'
-import { readStopwatch } from './surroundings.ts'
+import { readClock, readStopwatch } from './surroundings.ts'
 
 /** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
 export interface HeldLock {
@@ -20,39 +29,83 @@ const UPDATE_MS = 1_000
 /** How long callers wait for it unless they say otherwise. */
 export const DEFAULT_LOCK_TIMEOUT_MS = 3_000
 
-type Lockfile = typeof import('proper-lockfile')
-
-/** Try once: the lock, `busy` where somebody holds it, `unavailable` where there can be none (a read-only place). */
+/**
+ * Try once: the lock, `busy` where somebody holds it, `unavailable` where there can be none (a read-only place).
+ *
+ * The lock is a directory with one file in it, named at random by its holder, who touches the directory while it lives.
+ * No signal or exit handler gives it back, as those of lock libraries do: a library must not decide how its host ends.
+ * A lock whose holder died goes stale instead.
+ */
 export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailable' {
-  let held = true
+  const lock = join(stateDirectory, 'install.lock')
   try {
-    const lockfile = createRequire(import.meta.url)('proper-lockfile') as Lockfile
-    const release = lockfile.lockSync(stateDirectory, {
-      lockfilePath: join(stateDirectory, 'install.lock'),
-      realpath: false,
-      stale: STALE_MS,
-      update: UPDATE_MS,
-      fs: privateFs,
-      // The default throws out of a timer, which would end the host's process.
-      onCompromised: () => {
-        held = false
-      },
-    })
-    return {
-      get held() {
-        return held
-      },
-      release: () => {
-        held = false
-        try {
-          release()
-        } catch {
-          return // Lost meanwhile, or held open by somebody: it goes stale.
-        }
-      },
-    }
+    mkdirSync(lock, { mode: 0o700 })
   } catch (error) {
-    return errnoOf(error) === 'ELOCKED' ? 'busy' : 'unavailable'
+    // Windows answers in one of these ways while a lock is being removed.
+    const taken = ['EEXIST', 'EPERM', 'EACCES', 'EBUSY'].includes(errnoOf(error) ?? '')
+    if (!taken || !existsSync(lock)) return errnoOf(error) === 'EEXIST' ? 'busy' : 'unavailable'
+    if (isStale(lock)) clear(lock)
+    return 'busy'
+  }
+  const mark = join(lock, randomBytes(8).toString('hex'))
+  try {
+    writeFileSync(mark, '', { flag: 'wx', mode: 0o600 })
+  } catch {
+    return 'busy' // Cleared under our hands, by somebody who slept over our making it.
+  }
+  return new Holding(lock, mark)
+}
+
+class Holding implements HeldLock {
+  readonly #lock: string
+  readonly #mark: string
+  readonly #heartbeat: NodeJS.Timeout
+  #released = false
+
+  constructor(lock: string, mark: string) {
+    this.#lock = lock
+    this.#mark = mark
+    this.#heartbeat = setInterval(() => this.#touch(), UPDATE_MS)
+    this.#heartbeat.unref()
+  }
+
+  get held(): boolean {
+    return !this.#released && existsSync(this.#mark)
+  }
+
+  release(): void {
+    clearInterval(this.#heartbeat)
+    const { held } = this
+    this.#released = true
+    if (held) clear(this.#lock)
+  }
+
+  #touch(): void {
+    if (!this.held) {
+      clearInterval(this.#heartbeat)
+      return
+    }
+    const nowSeconds = readClock() / 1_000
+    try {
+      utimesSync(this.#lock, nowSeconds, nowSeconds)
+    } catch {
+      return // Taken over in this very moment: `held` will say so.
+    }
+  }
+}
+
+/** Not touched for longer than a living holder lets pass; or touched in the future, after the clock was set back. */
+function isStale(lock: string): boolean {
+  const touchedMs = lstatSync(lock, { throwIfNoEntry: false })?.mtimeMs
+  return touchedMs !== undefined && Math.abs(readClock() - touchedMs) > STALE_MS
+}
+
+function clear(lock: string): void {
+  try {
+    for (const name of readdirSync(lock)) unlinkSync(join(lock, name))
+    rmdirSync(lock)
+  } catch {
+    return // Cleared by somebody else, or held open: it goes stale.
   }
 }
 
@@ -76,6 +129,3 @@ export function* waitForLock(
   }
   return null
 }
-
-/** The lock is a directory: 0700 like every directory of ours, whatever the umask. */
-const privateFs = { ...fs, mkdirSync: (path: string) => fs.mkdirSync(path, 0o700) }
