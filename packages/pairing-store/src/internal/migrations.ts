@@ -1,8 +1,11 @@
-import { type Kysely, sql } from 'kysely'
+import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Schema } from './schema.ts'
 
+/** What a kind of database adds to a table that is only ever looked up by its primary key, or `null`. */
+export type TableEnd = RawBuilder<unknown> | null
+
 /** One step of the schema, run inside a transaction. Once released, a step is never changed: another one follows it. */
-type Migration = (db: Kysely<Schema>) => Promise<void>
+type Migration = (db: Kysely<Schema>, keyed: TableEnd) => Promise<void>
 
 /** Step n makes schema n out of schema n − 1. Written for every back end at once. */
 const MIGRATIONS: readonly Migration[] = [createTables]
@@ -11,13 +14,13 @@ const MIGRATIONS: readonly Migration[] = [createTables]
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /** Bring a store from schema `from` (0: an empty database) to the newest. */
-export async function migrate(db: Kysely<Schema>, from: number): Promise<void> {
-  for (const step of MIGRATIONS.slice(from)) await step(db)
+export async function migrate(db: Kysely<Schema>, from: number, keyed: TableEnd): Promise<void> {
+  for (const step of MIGRATIONS.slice(from)) await step(db, keyed)
   if (from === 0) await db.insertInto('schema_version').values({ version: SCHEMA_VERSION }).execute()
   else await db.updateTable('schema_version').set({ version: SCHEMA_VERSION }).execute()
 }
 
-async function createTables(db: Kysely<Schema>): Promise<void> {
+async function createTables(db: Kysely<Schema>, keyed: TableEnd): Promise<void> {
   const { schema } = db
   await schema
     .createTable('schema_version')
@@ -49,6 +52,7 @@ async function createTables(db: Kysely<Schema>): Promise<void> {
     .addColumn('last_seen_at_ms', 'bigint')
     .addColumn('revoked_at_ms', 'bigint')
     .addColumn('revoked_by', 'text')
+    .$call(table => endTable(table, keyed))
     .execute()
   await schema
     .createTable('device_role')
@@ -59,6 +63,7 @@ async function createTables(db: Kysely<Schema>): Promise<void> {
     .addColumn('revoked_at_ms', 'bigint')
     .addColumn('revoked_by', 'text')
     .addPrimaryKeyConstraint('device_role_key', ['device_id', 'role'])
+    .$call(table => endTable(table, keyed))
     .execute()
   await createRequestTable(db)
   await schema
@@ -66,6 +71,7 @@ async function createTables(db: Kysely<Schema>): Promise<void> {
     .addColumn('generation_id', 'text', c => c.primaryKey().notNull())
     .addColumn('created_at_ms', 'bigint', c => c.notNull())
     .addColumn('registers', 'integer', c => c.notNull().check(sql`registers in (0, 1)`))
+    .$call(table => endTable(table, keyed))
     .execute()
   await schema
     .createTable('change_log')
@@ -75,6 +81,10 @@ async function createTables(db: Kysely<Schema>): Promise<void> {
     .addColumn('device_id', 'text')
     .addColumn('outcome', 'text')
     .execute()
+}
+
+function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: TableEnd) {
+  return end === null ? table : table.modifyEnd(end)
 }
 
 async function createRequestTable({ schema }: Kysely<Schema>): Promise<void> {

@@ -9,9 +9,14 @@ import { migrate, SCHEMA_VERSION } from './migrations.ts'
 import { prepareQueries, type Queries } from './queries.ts'
 import type { Schema } from './schema.ts'
 import type { PreparedQuery, Session, SqlDriver } from './sql-driver.ts'
-import { SqliteConnection } from './sqlite-connection.ts'
+import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
 import { busy, isBusy, toStoreError } from './sqlite-errors.ts'
 import { checkSchema, prepareStoreFile } from './sqlite-file.ts'
+
+/** FULL: a commit is on the disk before it is answered, not only after the next checkpoint. */
+const WRITER_SETTINGS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL'
+/** 16 MiB of pages: enough for the tops of the trees and the devices that come back, with a million devices known. */
+const READER_SETTINGS = 'PRAGMA cache_size = -16384'
 
 const POLL_MS = 100
 const LOOK_MS = 1_000
@@ -47,7 +52,7 @@ export async function openSqliteDriver(options: SqliteDriverOptions): Promise<Sq
 function openConnection(path: string, readOnly: boolean, opened: SqliteConnection[]): SqliteConnection {
   const connection = new SqliteConnection(path, { readOnly })
   try {
-    if (!readOnly) connection.run('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    connection.run(readOnly ? READER_SETTINGS : WRITER_SETTINGS)
     opened.push(connection)
     return connection
   } catch (error) {
@@ -64,7 +69,7 @@ async function upgrade(path: string, writer: SqliteConnection, queries: Queries)
   await inTransaction(writer, async () => {
     const version = schemaVersion(writer, queries)
     checkSchema(path, version)
-    if (version < SCHEMA_VERSION) await migrate(writer.db, version)
+    if (version < SCHEMA_VERSION) await migrate(writer.db, version, KEYED_TABLE)
   })
 }
 

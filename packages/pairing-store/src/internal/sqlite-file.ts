@@ -18,7 +18,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { PairingStoreError } from '../errors.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
-import { SqliteConnection } from './sqlite-connection.ts'
+import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
 
 /** In the header of every store (https://www.sqlite.org/fileformat.html#application_id): `hold`. */
 const APPLICATION_ID = 0x686f6c64
@@ -122,7 +122,7 @@ async function writeStore(path: string, nowMs: number): Promise<void> {
       `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`,
     )
     connection.run('BEGIN IMMEDIATE')
-    await migrate(connection.db, 0)
+    await migrate(connection.db, 0, KEYED_TABLE)
     await connection.db
       .insertInto('store')
       .values({
