@@ -131,6 +131,22 @@ describe('the file of a store', () => {
     await expectRefused(path, 'STORE_SCHEMA_NEWER', { found: 2, known: 1 })
   })
 
+  test('rows that this package cannot have written are told as damage, and left as they are', async () => {
+    const path = newPath()
+    const store = await openSqliteStore({ path })
+    const token = newToken()
+    await store.putGatewayToken(token)
+    const identity = createEphemeralIdentity()
+    await store.admit(attempt({ identity, token }))
+    edit(path, `UPDATE device SET public_key = 'x'; UPDATE store SET settings = '{'`)
+    const damaged = { code: 'STORE_UNREADABLE', detail: { path, reason: 'damaged' } }
+    await expect(store.listDevices()).rejects.toMatchObject(damaged)
+    await expect(store.findDevice(identity.id)).rejects.toMatchObject(damaged)
+    await expect(store.getSettings()).rejects.toMatchObject(damaged)
+    await expect(store.revokeDevice(identity.id, WRITER)).rejects.toMatchObject(damaged)
+    await store.close()
+  })
+
   test('a store that a newer version takes over is not written any more by this one', async () => {
     const path = newPath()
     const store = await openSqliteStore({ path })

@@ -26,8 +26,8 @@ function keyFromText(text: string): PublicKey {
 
 /** A row that this package cannot have written. */
 export class RowError extends Error {
-  constructor(column: string) {
-    super(`a stored ${column} is not one`)
+  constructor(column: string, options?: ErrorOptions) {
+    super(`a stored ${column} is not one`, options)
   }
 }
 

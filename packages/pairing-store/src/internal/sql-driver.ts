@@ -35,6 +35,8 @@ export interface SqlDriver {
   /** A transaction of this process has been committed: listeners hear of it before this returns. */
   published(): void
   subscribe(listener: ChangeListener): () => void
+  /** The typed error for what a reading of rows could not understand; anything else as it is. */
+  errorFor(cause: unknown): unknown
   close(): Promise<void>
 }
 

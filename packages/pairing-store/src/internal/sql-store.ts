@@ -103,7 +103,8 @@ export class SqlStore implements PairingStore {
   }
 
   async getSettings(): Promise<GatewaySettings> {
-    const { roles, ceiling } = readSettings(await this.#storeRow(), this.#options.roles)
+    const row = await this.#storeRow()
+    const { roles, ceiling } = this.#understand(() => readSettings(row, this.#options.roles))
     return { roles, ceiling }
   }
 
@@ -124,13 +125,18 @@ export class SqlStore implements PairingStore {
     const after = query.after ?? ''
     if (after !== '' && parseDeviceId(after) === null) throw new TypeError('after: a cursor that a page gave')
     const rows = await this.#driver.all(this.#queries.devicePage, { after, limit: limit + 1 })
-    return pageOf(toDevices(rows), limit, device => device.deviceId)
+    return pageOf(
+      this.#understand(() => toDevices(rows)),
+      limit,
+      device => device.deviceId,
+    )
   }
 
   async findDevice(deviceId: DeviceId): Promise<DeviceRecord | null> {
     const id = parseDeviceId(deviceId)
     if (id === null) return null
-    return toDevices(await this.#driver.all(this.#queries.deviceById, { deviceId: id }))[0] ?? null
+    const rows = await this.#driver.all(this.#queries.deviceById, { deviceId: id })
+    return this.#understand(() => toDevices(rows))[0] ?? null
   }
 
   async renameDevice(
@@ -172,14 +178,18 @@ export class SqlStore implements PairingStore {
     const cursor = cursorOf(query.after)
     const nowMs = this.#options.clock()
     const rows = await this.#driver.all(this.#queries.requestPage, { ...cursor, nowMs, limit: limit + 1 })
-    return pageOf(rows.map(toRequest), limit, request => `${request.createdAtMs}.${request.requestId}`)
+    return pageOf(
+      this.#understand(() => rows.map(toRequest)),
+      limit,
+      request => `${request.createdAtMs}.${request.requestId}`,
+    )
   }
 
   async findRequest(requestId: string): Promise<RequestRecord | null> {
     if (!isRequestId(requestId)) return null
     const nowMs = this.#options.clock()
     const [row] = await this.#driver.all(this.#queries.requestById, { requestId, nowMs })
-    return row === undefined ? null : toRequest(row)
+    return row === undefined ? null : this.#understand(() => toRequest(row))
   }
 
   async approveRequest(
@@ -206,6 +216,14 @@ export class SqlStore implements PairingStore {
       await this.#seen.flush()
     } finally {
       await this.#driver.close()
+    }
+  }
+
+  #understand<Result>(read: () => Result): Result {
+    try {
+      return read()
+    } catch (error) {
+      throw this.#driver.errorFor(error)
     }
   }
 

@@ -114,7 +114,7 @@ export class SqliteDriver implements SqlDriver {
   readonly #busyTimeoutMs: number
   readonly #writer: SqliteConnection
   readonly #reader: SqliteConnection
-  readonly #file: { readonly dev: bigint; readonly ino: bigint }
+  readonly #file: FileIdentity
   readonly #feed: ChangeFeed
   #turn: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | null = null
@@ -132,7 +132,7 @@ export class SqliteDriver implements SqlDriver {
     this.#busyTimeoutMs = busyTimeoutMs
     this.#writer = open.writer
     this.#reader = open.reader
-    this.#file = identityOfFile(path)
+    this.#file = statSync(path, { bigint: true })
     const { reader, queries } = open
     this.#feed = new ChangeFeed({
       position: () => {
@@ -188,13 +188,25 @@ export class SqliteDriver implements SqlDriver {
 
   subscribe(listener: ChangeListener): () => void {
     this.#assertOpen()
-    const remove = this.#feed.add(listener)
+    const remove = this.#addListener(listener)
     if (this.#timer === null) {
       this.#timer = setInterval(() => this.#poll(), POLL_MS).unref()
     }
     return () => {
       remove()
       if (!this.#feed.listened) this.#stopPolling()
+    }
+  }
+
+  errorFor(cause: unknown): unknown {
+    return toStoreError(this.#path, cause, 'reading')
+  }
+
+  #addListener(listener: ChangeListener): () => void {
+    try {
+      return this.#feed.add(listener)
+    } catch (error) {
+      throw isBusy(error) ? busy(this.#path, 0, error) : this.errorFor(error)
     }
   }
 
@@ -260,8 +272,9 @@ export class SqliteDriver implements SqlDriver {
     const nowMs = performance.now()
     if (this.#ended !== null || nowMs - this.#lookedAtMs < LOOK_MS) return
     this.#lookedAtMs = nowMs
-    const now = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
-    if (now?.ino !== this.#file.ino || now.dev !== this.#file.dev) this.#lose('replaced')
+    const now = fileAt(this.#path)
+    if (now === 'unreadable') this.#lose(now)
+    else if (now?.ino !== this.#file.ino || now.dev !== this.#file.dev) this.#lose('replaced')
   }
 
   #lose(reason: 'replaced' | 'unreadable'): void {
@@ -271,7 +284,17 @@ export class SqliteDriver implements SqlDriver {
   }
 }
 
-function identityOfFile(path: string): { readonly dev: bigint; readonly ino: bigint } {
-  const { dev, ino } = statSync(path, { bigint: true })
-  return { dev, ino }
+interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
+}
+
+/** Which file is at the path now, or `null` for none. */
+function fileAt(path: string): FileIdentity | null | 'unreadable' {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return 'unreadable'
+    throw error
+  }
 }

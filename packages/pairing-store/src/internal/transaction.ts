@@ -3,7 +3,7 @@ import type { DeviceId } from '@holdfast/identity'
 import type { DeviceRecord, GatewaySettings } from '../records.ts'
 import type { PendingChange } from './change-log.ts'
 import type { Queries } from './queries.ts'
-import { toDevices } from './rows.ts'
+import { RowError, toDevices } from './rows.ts'
 import type { StoreTable } from './schema.ts'
 import type { Session } from './sql-driver.ts'
 
@@ -30,8 +30,16 @@ export interface ReadSettings extends GatewaySettings {
 export function readSettings(store: StoreTable | undefined, defaults: RoleDeclarations): ReadSettings {
   const text = store?.settings ?? null
   if (text === null) return { roles: defaults, ceiling: null, written: false, table: tableOf(defaults) }
-  const { roles, ceiling } = JSON.parse(text) as GatewaySettings
+  const { roles, ceiling } = parseSettings(text)
   return { roles, ceiling, written: true, table: tableOf(roles) }
+}
+
+function parseSettings(text: string): GatewaySettings {
+  try {
+    return JSON.parse(text) as GatewaySettings
+  } catch (cause) {
+    throw new RowError('settings', { cause })
+  }
 }
 
 const tables = new Map<string, RoleTable>()
