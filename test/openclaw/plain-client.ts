@@ -1,4 +1,13 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  sign,
+} from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { WebSocket } from 'ws'
 
 /**
@@ -22,6 +31,8 @@ export interface PlainOptions {
   readonly clientId?: string
   readonly mode?: string
   readonly displayName?: string
+  /** Headers of the upgrade, such as `Origin`. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** How the gateway answered a `connect`. */
@@ -50,9 +61,17 @@ export function createPlainKey(): PlainKey {
   }
 }
 
+/** The key of an install of ours, to look at a gateway with it as nobody but this client would. */
+export function plainKeyOf(stateDirectory: string): PlainKey {
+  const file = JSON.parse(readFileSync(join(stateDirectory, 'device', 'key.json'), 'utf8'))
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: file.publicKey, d: file.secretKey }
+  const privateKey = createPrivateKey({ key: jwk, format: 'jwk' })
+  return { deviceId: file.deviceId, publicKey: file.publicKey, privateKey }
+}
+
 /** One `connect`, answered; where it was let in, the connection stays open. */
 export function plainConnect(key: PlainKey, options: PlainOptions): Promise<PlainAnswer> {
-  const socket = new WebSocket(options.url)
+  const socket = new WebSocket(options.url, { headers: { ...options.headers } })
   const waiting = new Map<string, (frame: Record<string, unknown>) => void>()
   const connectId = randomUUID()
   return new Promise((resolve, reject) => {

@@ -107,7 +107,11 @@ export function createHostDeps(options: HostDepsOptions): OpenClawHostDeps {
     storeDeviceAuthToken({ token, scopes, ...owner }) {
       if (owner.deviceId !== identity.id) return
       const before = tokens.read(keyFor(owner))
-      const entry = { token, scopes: before?.token === token ? union(before.scopes, scopes) : scopes }
+      // The client repeats what it knew of a token that it knew. A gateway that does not change its token when more is
+      // asked has found that it is good for that too.
+      const known =
+        before?.token === token ? [...before.scopes, ...(shown.get(owner.role)?.scopes ?? [])] : []
+      const entry = { token, scopes: [...new Set([...known, ...scopes])] }
       if (before === null || !isSame(before, entry)) tokens.write(keyFor(owner), entry)
       loaded.set(owner.role, token)
     },
@@ -128,11 +132,6 @@ function covers({ scopes }: StoredToken, wish: ProofText): boolean {
   const held: ReadonlySet<string> =
     role === null ? new Set() : expandScopes(ROLES, role, scopes.flatMap(known))
   return wish.scopes.every(scope => scopes.includes(scope) || held.has(scope))
-}
-
-/** 2026.9 reports what a connection has now; the token behind it is good for all that was ever reported with it. */
-function union(before: readonly string[], now: readonly string[]): readonly string[] {
-  return [...new Set([...before, ...now])]
 }
 
 function isSame(left: StoredToken, right: StoredToken): boolean {

@@ -1,0 +1,1 @@
+export * from '../../packages/openclaw/src/index.ts'

@@ -1,0 +1,14 @@
+import { openIdentity } from '@holdfast/identity'
+import { waitAtBarrier } from '../../support/at-barrier.ts'
+import { enrollWithOpenClaw } from '../front-door.ts'
+import { connectForEach } from '../wishes.ts'
+
+// One spawned child: it opens the install's identity, enrols it as all its siblings do, and then connects four times, each
+// time for something else. Arguments: state directory, url, token, the order of the wishes.
+const [directory = '', url = '', token = '', order = ''] = process.argv.slice(2)
+waitAtBarrier()
+const identity = await openIdentity({ directory })
+const enrolment = await enrollWithOpenClaw({ identity, url, token })
+const proof = enrolment.outcome === 'enrolled' ? enrolment.proof : 'v3'
+const admitted = await connectForEach(order, identity, { url, token, proof })
+console.log(JSON.stringify({ deviceId: identity.id, outcome: enrolment.outcome, admitted }))
