@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { BUILT_IN_ROLES, type RoleDeclarations } from '@holdfast/handshake'
 import { SqlStore } from './internal/sql-store.ts'
-import { openSqliteDriver } from './internal/sqlite-driver.ts'
 import { checkSchema } from './internal/sqlite-file.ts'
+import { openSqliteDriver } from './internal/sqlite-opening.ts'
 import type { PairingStore } from './pairing-store.ts'
 
 /** What every kind of store takes. */
