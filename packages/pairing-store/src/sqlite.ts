@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { BUILT_IN_ROLES, type RoleDeclarations } from '@holdfast/handshake'
+import { machineMs } from './internal/machine-clock.ts'
 import { SqlStore } from './internal/sql-store.ts'
 import { checkSchema } from './internal/sqlite-file.ts'
 import { openSqliteDriver } from './internal/sqlite-opening.ts'
@@ -30,7 +31,7 @@ export interface SqliteStoreOptions extends StoreOptions {
  * `STORE_NOT_WRITABLE`, `STORE_UNREADABLE`, `STORE_BUSY`.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<PairingStore> {
-  const { clock = Date.now, roles = BUILT_IN_ROLES, busyTimeoutMs = 5_000 } = options
+  const { clock = machineMs, roles = BUILT_IN_ROLES, busyTimeoutMs = 5_000 } = options
   const path = resolve(options.path)
   const driver = await openSqliteDriver({ path, busyTimeoutMs, nowMs: clock() })
   return SqlStore.open(driver, { clock, roles, checkSchema: found => checkSchema(path, found) })

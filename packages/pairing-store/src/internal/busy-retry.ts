@@ -1,5 +1,5 @@
-import { performance } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
+import { stopwatchMs } from './machine-clock.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import { busy, isBusy } from './sqlite-errors.ts'
 
@@ -23,7 +23,7 @@ export async function retryWhileBusy<Result>(
       return await attempt()
     } catch (error) {
       if (!isBusy(error)) throw error
-      const waitedMs = Math.round(performance.now() - startedMs)
+      const waitedMs = Math.round(stopwatchMs() - startedMs)
       if (waitedMs >= busyTimeoutMs) throw busy(path, waitedMs, error)
     }
     await wait(pauseMs * (0.5 + Math.random()))

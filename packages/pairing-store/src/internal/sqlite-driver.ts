@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs'
-import { performance } from 'node:perf_hooks'
 import type { Kysely } from 'kysely'
 import type { ChangeListener } from '../changes.ts'
 import { PairingStoreError } from '../errors.ts'
 import { inTransaction, retryWhileBusy } from './busy-retry.ts'
 import { ChangeFeed } from './change-feed.ts'
+import { stopwatchMs } from './machine-clock.ts'
 import type { Queries } from './queries.ts'
 import type { Schema } from './schema.ts'
 import type { PreparedQuery, Session, SqlDriver } from './sql-driver.ts'
@@ -24,7 +24,7 @@ export class SqliteDriver implements SqlDriver {
   #turn: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | null = null
   #dataVersion: unknown = null
-  #lookedAtMs = performance.now()
+  #lookedAtMs = stopwatchMs()
   #closing: Promise<void> | null = null
   #ended: 'closed' | 'replaced' | 'unreadable' | null = null
 
@@ -60,7 +60,7 @@ export class SqliteDriver implements SqlDriver {
       if (!isBusy(error)) throw toStoreError(this.#path, error, 'reading')
     }
     // Rare: somebody recovers the log after a crash.
-    const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
+    const deadline = { startedMs: stopwatchMs(), busyTimeoutMs: this.#busyTimeoutMs }
     return retryWhileBusy(this.#path, deadline, () => {
       this.#assertUsable()
       return this.#reader.allNow(query, values)
@@ -69,7 +69,7 @@ export class SqliteDriver implements SqlDriver {
 
   async transact<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     this.#assertOpen()
-    const deadline = { startedMs: performance.now(), busyTimeoutMs: this.#busyTimeoutMs }
+    const deadline = { startedMs: stopwatchMs(), busyTimeoutMs: this.#busyTimeoutMs }
     const mine = this.#turn.then(() =>
       retryWhileBusy(this.#path, deadline, () => {
         this.#assertUsable()
@@ -174,7 +174,7 @@ export class SqliteDriver implements SqlDriver {
 
   // A file that was replaced, by a backup for one, lives on under our descriptors: nobody else reads or writes it.
   #look(): void {
-    const nowMs = performance.now()
+    const nowMs = stopwatchMs()
     if (this.#ended !== null || nowMs - this.#lookedAtMs < LOOK_MS) return
     this.#lookedAtMs = nowMs
     const now = fileAt(this.#path)

@@ -17,6 +17,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { PairingStoreError } from '../errors.ts'
+import { machineMs } from './machine-clock.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
 import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
 
@@ -172,7 +173,7 @@ function makingName(path: string): string {
 /** What a creator that was killed has left behind. A minute is more than any creation takes. */
 function clearLeftovers(path: string): void {
   const directory = dirname(path)
-  const longAgoMs = Date.now() - 60_000
+  const longAgoMs = machineMs() - 60_000
   for (const name of readdirSync(directory)) {
     const left = join(directory, name)
     if (!name.startsWith(makingName(path)) || (statOrNull(left)?.mtimeMs ?? longAgoMs) >= longAgoMs) continue

@@ -1,5 +1,5 @@
-import { performance } from 'node:perf_hooks'
 import { inTransaction, retryWhileBusy } from './busy-retry.ts'
+import { stopwatchMs } from './machine-clock.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
 import { prepareQueries, type Queries } from './queries.ts'
 import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
@@ -22,7 +22,7 @@ export interface SqliteDriverOptions {
 export async function openSqliteDriver(options: SqliteDriverOptions): Promise<SqliteDriver> {
   const { path, busyTimeoutMs } = options
   await prepareStoreFile(path, options.nowMs)
-  const deadline = { startedMs: performance.now(), busyTimeoutMs }
+  const deadline = { startedMs: stopwatchMs(), busyTimeoutMs }
   const opened: SqliteConnection[] = []
   try {
     const reader = await retryWhileBusy(path, deadline, () => openConnection(path, true, opened))
