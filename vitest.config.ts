@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 // Packages are tested from their sources: vitest resolves them in two places, and needs the condition in both.
 export default defineConfig({
@@ -6,6 +6,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/packages'],
     // A bound for a hung test, not a measurement: process races start hundreds of Node processes on two cores.
     testTimeout: 120_000,
     hookTimeout: 60_000,
