@@ -1,6 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { type Outcome, type Program, type ProgramOptions, startProgram } from '../support/processes.ts'
 
@@ -17,6 +19,24 @@ export async function holdfastJson<T>(stateDir: string, ...words: readonly strin
   if (outcome.exitCode !== 0)
     throw new Error(`holdfast ${words.join(' ')}: ${outcome.stdout}${outcome.stderr}`)
   return outcome.answer as T
+}
+
+/** Run a shell script in which `holdfast` is a command, for a user with an empty home. */
+export function runShell(
+  script: string,
+  home: string,
+): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  const bin = join(home, 'bin')
+  mkdirSync(bin)
+  const words = [process.execPath, '--conditions=source', fileURLToPath(MAIN)].map(word => `'${word}'`)
+  writeFileSync(join(bin, 'holdfast'), `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o755 })
+  const { XDG_DATA_HOME: _data, ...environment } = process.env
+  const env = { ...environment, HOME: home, PATH: `${bin}:${process.env['PATH']}` }
+  return new Promise(resolve => {
+    execFile('bash', ['-m', '-e', '-c', script], { env }, (error, stdout, stderr) => {
+      resolve({ exitCode: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+    })
+  })
 }
 
 /** A folder that goes with the test. */

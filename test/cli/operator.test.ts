@@ -1,9 +1,17 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { childEnvironment } from '@holdfast/spawner'
 import { describe, expect, test } from 'vitest'
 import { runProgram, startProgram } from '../support/processes.ts'
-import { eventually, holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
+import {
+  eventually,
+  holdfast,
+  holdfastJson,
+  runShell,
+  startGatewayProcess,
+  temporaryFolder,
+} from './holdfast.ts'
 
 const CONNECT = new URL('./programs/connect.ts', import.meta.url)
 const STAY = new URL('./programs/stay.ts', import.meta.url)
@@ -158,6 +166,28 @@ describe('narrowing and rotating', () => {
 })
 
 describe('the command line', () => {
+  test('its README shows an example that runs', async () => {
+    const sample = readFileSync(new URL('../samples/holdfast.sh', import.meta.url), 'utf8')
+    const readme = readFileSync(new URL('../../packages/cli/README.md', import.meta.url), 'utf8')
+    expect(readme).toContain(sample)
+    const outcome = await runShell(sample, temporaryFolder())
+    expect(outcome.stderr).not.toContain('holdfast: ')
+    expect(outcome.stdout).toContain('1 device · 8 connections admitted · 0 refused · 0 prompts')
+    expect(outcome.exitCode).toBe(0)
+  })
+
+  test('its README names every command and every code that it has', async () => {
+    const readme = readFileSync(new URL('../../packages/cli/README.md', import.meta.url), 'utf8')
+    const errors = readFileSync(new URL('../../packages/cli/src/errors.ts', import.meta.url), 'utf8')
+    const codes = [...errors.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, code]) => code)
+    expect(codes.length).toBeGreaterThan(10)
+    for (const code of codes) expect(readme).toContain(`\`${code}\``)
+    const { stdout } = await holdfast(['--help'])
+    const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, command]) => command)
+    expect(commands).toContain('approve')
+    for (const command of commands) expect(readme).toMatch(new RegExp(`holdfast ${command}\\b`))
+  })
+
   test('exit codes: 0 for help, 1 for a failure, 2 for wrong usage', async () => {
     const stateDir = join(temporaryFolder(), 'state')
     const codes = await Promise.all(
