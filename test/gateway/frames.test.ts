@@ -1,5 +1,6 @@
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ManualClock } from './manual-clock.ts'
 import {
   closeIn,
   conclude,
@@ -10,7 +11,7 @@ import {
   takeChallenge,
   upgradeRequest,
 } from './raw-client.ts'
-import { openTestGate, type TestGate, TOKEN } from './test-gate.ts'
+import { openTestGate, type TestGate, TOKEN, until } from './test-gate.ts'
 
 let gate: TestGate
 beforeAll(async () => {
@@ -125,6 +126,21 @@ describe('too much before authentication', () => {
   test('M9: a flood of pings before a connect ends, too', async () => {
     const pings = Buffer.concat(Array.from({ length: 5_000 }, () => rawFrame(9, Buffer.alloc(4))))
     expect(await endOfBytes(pings)).toMatchObject({ code: 1009 })
+  })
+
+  test('M9: a refused peer that sends on is let go of at once', async () => {
+    // Time stands still here: nothing but the bytes themselves can end a peer that never answers the close.
+    const still = await openTestGate({ clock: new ManualClock() })
+    const { socket, all } = sendBytes(
+      still.port,
+      upgradeRequest(still.port),
+      rawFrame(TEXT, Buffer.from('{}')),
+    )
+    await until(() => still.events.length === 1)
+    socket.write(rawFrame(BINARY, Buffer.alloc(20_000_000)))
+    await all
+    expect(still.events).toMatchObject([{ event: 'refused', refusal: 'malformed' }])
+    await still.close()
   })
 
   test('a connect of exactly 16 KiB, in fragments, is read', async () => {

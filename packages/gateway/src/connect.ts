@@ -51,6 +51,7 @@ export interface Desk {
   readonly prepared: () => Promise<void>
   /** The methods that `hello-ok` names. */
   readonly methodNames: readonly string[]
+  readonly startedAtMs: number
   /** An admitted connection, before its `hello-ok` is sent. */
   readonly introduce: (connection: LiveConnection) => void
 }
@@ -113,6 +114,10 @@ export class ConnectHandshake {
   /** Refuses, and tells the peer: by the answer to its call, or by an event where it has made none that can be read. */
   refuse(refusal: Refusal, rule: RefusingRule, told: Told = {}): void {
     if (this.#state === 'over') return
+    if (this.#state === 'answering') {
+      this.answerNow()
+      return
+    }
     this.#callOffDeadline()
     const { events } = this.#desk
     const deviceId = told.deviceId ?? null
@@ -174,16 +179,17 @@ export class ConnectHandshake {
   /** Its place before authentication is kept until a refused socket is closed: closing slowly must not be free. */
   #leave(): void {
     this.#callOffDeadline()
-    this.#raw?.removeListener('data', this.#countBytes)
     this.#socket.removeListener('message', this.#onMessage)
     if (this.#session?.connection === null) this.#desk.sessions.unlist(this.#session)
   }
 
+  // Counted until the peer is admitted or gone: one that was refused could else send on for as long as closing takes.
   readonly #countBytes = (chunk: Buffer): void => {
     this.#rawBytes += chunk.length
     const { connectBytes } = this.#desk.limits
-    if (this.#rawBytes <= connectBytes + FRAMING_BYTES || this.#state === 'answering') return
-    this.refuse({ code: 'frame-too-large', limitBytes: connectBytes }, '0')
+    if (this.#rawBytes <= connectBytes + FRAMING_BYTES) return
+    if (this.#state === 'answering' || this.#state === 'over') this.#socket.terminate()
+    else this.refuse({ code: 'frame-too-large', limitBytes: connectBytes }, '0')
   }
 
   // ws has closed the socket by itself, with the code of what was wrong in its bytes; the close event follows.
@@ -297,6 +303,7 @@ export class ConnectHandshake {
     session.connection = connection
     this.#state = 'over'
     this.#leave()
+    this.#raw?.removeListener('data', this.#countBytes)
     desk.budgets.release(this)
     this.#socket.removeListener('close', this.#onClose)
     this.#socket.on('close', closeCode => {
@@ -312,7 +319,13 @@ export class ConnectHandshake {
       decision,
     )
     desk.introduce(connection)
-    const payload = helloOk({ connection, protocol, limits: desk.limits, methods: desk.methodNames })
+    const payload = helloOk({
+      connection,
+      protocol,
+      limits: desk.limits,
+      methods: desk.methodNames,
+      uptimeMs: desk.clock.nowMs() - desk.startedAtMs,
+    })
     if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })
     if (deviceId !== null) desk.store.noteSeen(deviceId)
     // A change that came while the facts were read or the hello was made: the rules are asked again.

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import {
   type AdmissionPolicy,
@@ -40,7 +41,7 @@ export interface Gate {
    */
   readonly ready: Promise<void>
   /** Take the WebSocket upgrades of this server, all of them. Returns how to let go of it. */
-  attach(server: Server): () => void
+  attach(server: Server | TlsServer): () => void
   /** Take one upgrade, from a server's `upgrade` event. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
   /**
@@ -81,6 +82,7 @@ class WebSocketGate implements Gate {
   readonly #upgradePolicy: UpgradePolicy
   readonly #limits: GateLimits
   readonly #clock: GateClock
+  readonly #patience: { readonly clock: GateClock; readonly graceMs: number }
   readonly #events: EventOutlet
   readonly #sessions: LiveSessions
   readonly #token: CurrentToken
@@ -101,6 +103,7 @@ class WebSocketGate implements Gate {
     checkScopeOptions(options, this.#roles)
     this.#limits = completeLimits(options.limits ?? {})
     this.#clock = options.clock ?? systemClock
+    this.#patience = { clock: this.#clock, graceMs: this.#limits.closeGraceMs }
     this.#upgradePolicy = upgradePolicyOf(options)
     this.#events = new EventOutlet(this)
     this.#token = new CurrentToken(options.gatewayToken, options.store)
@@ -123,7 +126,7 @@ class WebSocketGate implements Gate {
     this.#every('token', TOKEN_INTERVAL_MS, () => this.#lookAtToken())
   }
 
-  attach(server: Server): () => void {
+  attach(server: Server | TlsServer): () => void {
     const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
       this.handleUpgrade(request, socket, head)
     server.on('upgrade', listener)
@@ -137,7 +140,7 @@ class WebSocketGate implements Gate {
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (this.#isClosed) {
-      refuseUpgrade(socket, 503, { code: 'shutting-down' })
+      refuseUpgrade(socket, { status: 503, refusal: { code: 'shutting-down' } }, this.#patience)
       return
     }
     const facts = {
@@ -148,7 +151,7 @@ class WebSocketGate implements Gate {
     const decision = decideUpgrade(facts)
     if (decision.outcome === 'refused') {
       this.#reportUpgrade(decision, facts.peerAddress)
-      refuseUpgrade(socket, decision.status, decision.refusal)
+      refuseUpgrade(socket, decision, this.#patience)
       return
     }
     this.#server.handleUpgrade(request, socket, head, upgraded => {
@@ -157,11 +160,10 @@ class WebSocketGate implements Gate {
   }
 
   async accept(socket: WebSocket, peer: GatePeer): Promise<Connection> {
-    const patience = { clock: this.#clock, graceMs: this.#limits.closeGraceMs }
     // Until the handshake listens by itself: an error without a listener would end the process.
     socket.on('error', () => undefined)
     if (this.#isClosed) {
-      closeSocket(socket, { code: 1012, reason: 'gateway shutting down' }, patience)
+      closeSocket(socket, { code: 1012, reason: 'gateway shutting down' }, this.#patience)
       throw new GatewayError('GATE_CLOSED', {})
     }
     const facts = { peerAddress: peer.address, headers: headersOfPeer(peer), policy: this.#upgradePolicy }
@@ -169,7 +171,7 @@ class WebSocketGate implements Gate {
     if (decision.outcome === 'refused') {
       this.#reportUpgrade(decision, facts.peerAddress)
       const { closeCode, closeReason } = answerTo(decision.refusal, { rule: '1' })
-      closeSocket(socket, { code: closeCode, reason: closeReason }, patience)
+      closeSocket(socket, { code: closeCode, reason: closeReason }, this.#patience)
       throw new GatewayError('PEER_REFUSED', { refusal: decision.refusal, rule: '1' })
     }
     return this.#begin(socket, { origin: decision.origin, raw: null }).outcome
@@ -206,8 +208,8 @@ class WebSocketGate implements Gate {
     const limits = this.#limits
     const policy: AdmissionPolicy = {
       roles: this.#roles,
-      ceiling: trustedLocal === false ? null : (trustedLocal.ceiling as readonly Scope[]),
-      deviceless: (deviceless?.scopes as readonly Scope[] | undefined) ?? null,
+      ceiling: trustedLocal === false ? null : ([...trustedLocal.ceiling] as Scope[]),
+      deviceless: deviceless === undefined ? null : ([...deviceless.scopes] as Scope[]),
     }
     const callDesk = new CallDesk(methods, { events: this.#events, callsInFlight: limits.callsInFlight })
     return {
@@ -231,6 +233,7 @@ class WebSocketGate implements Gate {
       approveCommand: approveCommand ?? (requestId => `holdfast approve ${requestId}`),
       prepared: () => this.#prepared(),
       methodNames: Object.keys(methods),
+      startedAtMs: this.#clock.nowMs(),
       introduce: connection => this.#introduce(connection),
     }
   }

@@ -11,6 +11,7 @@ export function helloOk(facts: {
   readonly protocol: number
   readonly limits: GateLimits
   readonly methods: readonly string[]
+  readonly uptimeMs: number
 }): HelloOk {
   const { connection, limits } = facts
   return {
@@ -22,7 +23,7 @@ export function helloOk(facts: {
       presence: [],
       health: {},
       stateVersion: { presence: 0, health: 0 },
-      uptimeMs: Math.floor(process.uptime() * 1000),
+      uptimeMs: facts.uptimeMs,
     },
     auth: { role: connection.role, scopes: connection.scopes },
     policy: {

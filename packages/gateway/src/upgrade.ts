@@ -7,6 +7,7 @@ import {
   type UpgradePolicy,
 } from '@holdfast/handshake'
 import type { SocketClass } from './budgets.ts'
+import type { GateClock } from './clock.ts'
 
 /** Whom a server that upgrades by itself hands over: the socket's address, and the headers of the upgrade request. */
 export interface GatePeer {
@@ -77,8 +78,16 @@ export function socketClassOf(origin: ConnectionOrigin): SocketClass {
   return origin.directLocal ? 'local' : 'remote'
 }
 
-/** Ends an upgrade request with an HTTP answer: nothing was upgraded, and the peer learns the one word that it needs. */
-export function refuseUpgrade(socket: Duplex, status: 403 | 503, refusal: Refusal): void {
+/**
+ * Ends an upgrade request with an HTTP answer: nothing was upgraded, and the peer learns the one word that it needs. Bytes
+ * that it sent along are read and dropped, since closing over unread ones would take the answer back.
+ */
+export function refuseUpgrade(
+  socket: Duplex,
+  refused: { readonly status: 403 | 503; readonly refusal: Refusal },
+  patience: { readonly clock: GateClock; readonly graceMs: number },
+): void {
+  const { status, refusal } = refused
   const body = JSON.stringify({
     refusal: refusal.code,
     ...('header' in refusal && { header: refusal.header }),
@@ -91,8 +100,11 @@ export function refuseUpgrade(socket: Duplex, status: 403 | 503, refusal: Refusa
     '',
     '',
   ].join('\r\n')
+  const callOff = patience.clock.after(patience.graceMs, () => socket.destroy())
+  socket.once('close', callOff)
   // The peer may be gone already; an error without a listener would end the process.
   socket.once('error', () => socket.destroy())
-  socket.once('finish', () => socket.destroy())
+  socket.once('end', () => socket.destroy())
   socket.end(head + body)
+  socket.resume()
 }
