@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
 import type { GateEvent } from '@holdfast/gateway'
 import type { HelloOk } from '@holdfast/handshake'
 import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
@@ -114,7 +115,7 @@ describe('revoked', () => {
     const gate = await testGate()
     const identity = createEphemeralIdentity()
     const { peer } = await admitted(gate, identity)
-    const program = new URL('programs/revoke.ts', import.meta.url).pathname
+    const program = fileURLToPath(new URL('programs/revoke.ts', import.meta.url))
     const child = spawn(process.execPath, ['--conditions=source', program, gate.storePath, identity.id], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type RunningGateway, startGateway } from '@holdfast/gateway'
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { locateState, readGatewayNote, replacePrivateFile } from '@holdfast/identity/state'
@@ -39,7 +40,7 @@ const token = () => readFileSync(join(directory, 'gateway-token', 'token'), 'utf
 
 /** A gateway in a process of its own, and the line that it says. */
 async function startElsewhere(program = 'gateway.ts', argument = directory) {
-  const path = new URL(`programs/${program}`, import.meta.url).pathname
+  const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url))
   const child = spawn(process.execPath, ['--conditions=source', path, argument], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
