@@ -37,7 +37,7 @@ export type Enrolment =
   | {
       readonly outcome: 'approval-needed'
       readonly requestId: string
-      /** For the person who runs the gateway. */
+      /** For the person who runs the gateway: to be shown, never run. */
       readonly command: string
       readonly did: readonly EnrolmentAct[]
     }
@@ -52,8 +52,9 @@ const LOCK_TIMEOUT_MS = 15_000
  * once; they come one after the other.
  *
  * A device that is stuck (its first connection asked for too little, or a request of it lies about) is freed where the
- * gateway is on this machine: another device is let in for a moment, approves the request and is removed again. Requests
- * of this device that are left over are rejected. What was done is told.
+ * gateway is OpenClaw's and on this machine: another device is let in for a moment, approves the request and is removed
+ * again. Requests of this device that are left over are rejected. What was done is told. Where that gateway lets nobody in
+ * without a person, the other device's request stays there until it expires.
  *
  * @throws `SpawnerError` where the gateway cannot be reached, or says no to something else: a wrong token, for one.
  */
@@ -80,10 +81,11 @@ async function enroll(gateway: Gateway, identity: DeviceIdentity): Promise<Enrol
       proof = 'v2'
       continue
     }
-    const { requestId } = answer
-    const freed = attempt < MOST_ATTEMPTS && isOnThisMachine(gateway.url)
-    if (!freed || !(await approveAsAnother(gateway, identity, { requestId, proof, did }))) {
-      return { outcome: 'approval-needed', requestId, command: `openclaw devices approve ${requestId}`, did }
+    const { requestId, byHoldfast } = answer
+    const mayHelp = attempt < MOST_ATTEMPTS && !byHoldfast && isOnThisMachine(gateway.url)
+    if (!mayHelp || !(await approveAsAnother(gateway, identity, { requestId, proof, did }))) {
+      const command = answer.command ?? `openclaw devices approve ${requestId}`
+      return { outcome: 'approval-needed', requestId, command, did }
     }
   }
 }

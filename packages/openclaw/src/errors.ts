@@ -29,7 +29,7 @@ export interface OpenClawFailures {
   OPENCLAW_USES_DATABASE: { readonly path: string; readonly fix: string }
   /** The identity lives in memory only, where its key does not leave it. */
   IDENTITY_IN_MEMORY: { readonly deviceId: DeviceId; readonly fix: string }
-  /** OpenClaw's folder cannot be written. */
+  /** A folder cannot be written: OpenClaw's own, or the one for device tokens. */
   OPENCLAW_NOT_WRITABLE: { readonly path: string; readonly errno: string; readonly fix: string }
 }
 

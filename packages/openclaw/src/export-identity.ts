@@ -39,6 +39,11 @@ export async function exportToOpenClaw(options: ExportOptions): Promise<Exported
   const text = deviceJson(await secretOf(identity), identity)
   if (present(state.keyFile, identity, surroundings)) return { outcome: 'present', path: state.keyFile }
   const written = createOnce(state.keyFile, text)
+  if (written && usesDatabase(state)) {
+    // A newer OpenClaw has started in this moment. Either it took the file in, or the file must not stay.
+    rmSync(state.keyFile, { force: true })
+    throw inDatabase(state.database)
+  }
   if (!written) present(state.keyFile, identity, surroundings)
   return { outcome: written ? 'written' : 'present', path: state.keyFile }
 }

@@ -8,6 +8,7 @@ import {
   type Scope,
 } from '@holdfast/handshake'
 import { type DeviceIdentity, formatPublicKey } from '@holdfast/identity'
+import { isOpenClawError, type OpenClawError } from './errors.ts'
 import { asV2, type ProofText, readProofText } from './internal/proof-text.ts'
 import { readSurroundings } from './internal/surroundings.ts'
 import { type StoredToken, type TokenKey, tokenFiles, tokenMemory } from './internal/token-files.ts'
@@ -27,6 +28,11 @@ export interface HostDepsOptions {
    * they are kept in memory too
    */
   readonly directory?: string | undefined
+  /**
+   * Told when a device token could not be stored or removed, on a read-only mount for one. The client goes on: the gateway
+   * token, where it has one, lets it in again. @defaultValue nothing is told
+   */
+  readonly onTokenProblem?: ((error: OpenClawError) => void) | undefined
 }
 
 /** Whose token a callback is about. */
@@ -79,6 +85,14 @@ export function createHostDeps(options: HostDepsOptions): OpenClawHostDeps {
   /** What this client showed last in each role: the gateway's answer is about that. */
   const shown = new Map<string, ProofText>()
   const loaded = new Map<string, string>()
+  const attempt = (change: () => void): void => {
+    try {
+      change()
+    } catch (error) {
+      if (!isOpenClawError(error)) throw error
+      options.onTokenProblem?.(error)
+    }
+  }
   const keyFor = ({ deviceId, role }: TokenOwner): TokenKey => ({ gateway, deviceId, role })
 
   return {
@@ -112,7 +126,7 @@ export function createHostDeps(options: HostDepsOptions): OpenClawHostDeps {
       const known =
         before?.token === token ? [...before.scopes, ...(shown.get(owner.role)?.scopes ?? [])] : []
       const entry = { token, scopes: [...new Set([...known, ...scopes])] }
-      if (before === null || !isSame(before, entry)) tokens.write(keyFor(owner), entry)
+      if (before === null || !isSame(before, entry)) attempt(() => tokens.write(keyFor(owner), entry))
       loaded.set(owner.role, token)
     },
 
@@ -120,7 +134,7 @@ export function createHostDeps(options: HostDepsOptions): OpenClawHostDeps {
       const entry = owner.deviceId === identity.id ? tokens.read(keyFor(owner)) : null
       if (entry === null || entry.token !== loaded.get(owner.role)) return
       const wish = shown.get(owner.role)
-      if (wish === undefined || covers(entry, wish)) tokens.remove(keyFor(owner))
+      if (wish === undefined || covers(entry, wish)) attempt(() => tokens.remove(keyFor(owner)))
     },
   }
 }

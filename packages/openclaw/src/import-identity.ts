@@ -1,7 +1,6 @@
 import { type DeviceIdentity, findIdentity } from '@holdfast/identity'
 import { type LocationOptions, locateState, publishOnce, type StateLocation } from '@holdfast/identity/state'
 import { OpenClawError } from './errors.ts'
-import { readDatabaseKey } from './internal/database-key.ts'
 import { type ForeignKey, readDeviceJson } from './internal/foreign-key.ts'
 import { locateOpenClaw, type OpenClawState, usesDatabase } from './internal/openclaw-state.ts'
 import { readSurroundings, type Surroundings } from './internal/surroundings.ts'
@@ -35,7 +34,7 @@ export async function importOpenClawIdentity(options: ImportOptions): Promise<Im
   const location = locateState({ app, profile, directory })
   const surroundings = readSurroundings()
   const state = locateOpenClaw(options.openclawDirectory, surroundings)
-  const found = findForeignKey(state, surroundings)
+  const found = await findForeignKey(state, surroundings)
   if (found === null) return null
   const { key, source } = found
   try {
@@ -48,15 +47,21 @@ export async function importOpenClawIdentity(options: ImportOptions): Promise<Im
   }
 }
 
-function findForeignKey(
+async function findForeignKey(
   state: OpenClawState,
   surroundings: Surroundings,
-): { readonly key: ForeignKey; readonly source: string } | null {
+): Promise<{ readonly key: ForeignKey; readonly source: string } | null> {
   // A file beside a database is one that the next start of OpenClaw takes in, if the database holds no key of its own.
-  const inDatabase = usesDatabase(state) ? readDatabaseKey(state.database) : null
+  const inDatabase = usesDatabase(state) ? await findDatabaseKey(state.database) : null
   if (inDatabase !== null) return { key: inDatabase, source: state.database }
   const inFile = readDeviceJson(state.keyFile, surroundings)
   return inFile === null ? null : { key: inFile, source: state.keyFile }
+}
+
+/** SQLite is loaded where there is a database to read, and nowhere else: on Node 22 loading it prints a warning. */
+async function findDatabaseKey(path: string): Promise<ForeignKey | null> {
+  const { readDatabaseKey } = await import('./internal/database-key.ts')
+  return readDatabaseKey(path)
 }
 
 /** `openIdentity` would do the same with a key it made: published once, whole, and never over another. */

@@ -14,7 +14,14 @@ export interface Gateway {
 export type Answer =
   | { readonly kind: 'admitted'; readonly connection: GatewayConnection }
   /** It wants a person to say yes to this request. */
-  | { readonly kind: 'held'; readonly requestId: string }
+  | {
+      readonly kind: 'held'
+      readonly requestId: string
+      /** Is it a gateway of ours, where only people approve? */
+      readonly byHoldfast: boolean
+      /** What that person types, where the gateway says so. */
+      readonly command: string | null
+    }
   /** It does not know this signed string: it is of 2026.2. */
   | { readonly kind: 'proof-unknown' }
 
@@ -46,9 +53,11 @@ export async function askForEverything(
     return { kind: 'admitted', connection }
   } catch (error) {
     if (!isSpawnerError(error, 'ADMISSION_REFUSED')) throw error
-    const { code, requestId } = error.detail
-    if ((code === 'PAIRING_REQUIRED' || code === 'NOT_PAIRED') && requestId !== null) {
-      return { kind: 'held', requestId }
+    const { code, requestId, refusal, command } = error.detail
+    const held = code === 'PAIRING_REQUIRED' || code === 'NOT_PAIRED'
+    // It goes into a command line that somebody may copy.
+    if (held && requestId !== null && /^[0-9A-Za-z-]{1,64}$/.test(requestId)) {
+      return { kind: 'held', requestId, byHoldfast: refusal !== null, command }
     }
     // 2026.2 has no code of its own for a bad signature. Asked once more in the older form, it says what else is wrong.
     if (proof === 'v3' && (code === 'DEVICE_AUTH_SIGNATURE_INVALID' || code === 'INVALID_REQUEST')) {

@@ -1,4 +1,4 @@
-import type { GatewayConnection } from '@holdfast/spawner'
+import { type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 
 /** What a gateway has written down about devices, as far as it matters here. Everything in it is the gateway's word. */
 export interface PairingList {
@@ -6,9 +6,11 @@ export interface PairingList {
   readonly paired: readonly { readonly deviceId: string; readonly displayName: string | null }[]
 }
 
-/** The devices and the open requests of a gateway. The connection needs `operator.pairing`. */
+/**
+ * The devices and the open requests of a gateway; none where it does not tell. The connection needs `operator.pairing`.
+ */
 export async function listPairing(connection: GatewayConnection): Promise<PairingList> {
-  const answer = fieldsOf(await connection.call('device.pair.list', {}))
+  const answer = fieldsOf(await listOf(connection))
   return {
     pending: entriesOf(answer['pending']).flatMap(({ requestId, deviceId }) =>
       typeof requestId === 'string' && typeof deviceId === 'string' ? [{ requestId, deviceId }] : [],
@@ -18,6 +20,15 @@ export async function listPairing(connection: GatewayConnection): Promise<Pairin
         ? [{ deviceId, displayName: typeof displayName === 'string' ? displayName : null }]
         : [],
     ),
+  }
+}
+
+async function listOf(connection: GatewayConnection): Promise<unknown> {
+  try {
+    return await connection.call('device.pair.list', {})
+  } catch (error) {
+    if (isSpawnerError(error, 'CALL_FAILED')) return null
+    throw error
   }
 }
 

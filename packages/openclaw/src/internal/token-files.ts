@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { OpenClawError } from '../errors.ts'
 import { errnoOf } from './foreign-key.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -33,7 +34,9 @@ export interface TokenKey {
 /** Where tokens are kept. Everything is synchronous, since the callbacks that use it are. */
 export interface TokenStore {
   read(key: TokenKey): StoredToken | null
+  /** @throws {@link OpenClawError} `OPENCLAW_NOT_WRITABLE` */
   write(key: TokenKey, entry: StoredToken): void
+  /** @throws {@link OpenClawError} `OPENCLAW_NOT_WRITABLE` */
   remove(key: TokenKey): void
 }
 
@@ -46,13 +49,23 @@ export function tokenFiles(stateDirectory: string, surroundings: Surroundings): 
   const folder = join(stateDirectory, FOLDER)
   return {
     read: key => readEntry(join(folder, fileName(key)), surroundings),
-    write: (key, entry) => {
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
-      // Tokens are not put into a folder that somebody else laid out.
-      if (!lstatSync(folder).isDirectory()) throw new TypeError(`${folder} is not a directory`)
-      replace(folder, fileName(key), `${JSON.stringify({ ...key, ...entry }, null, 2)}\n`, surroundings)
-    },
-    remove: key => rmSync(join(folder, fileName(key)), { force: true }),
+    write: (key, entry) =>
+      changing(folder, () => {
+        mkdirSync(folder, { recursive: true, mode: 0o700 })
+        replace(folder, fileName(key), `${JSON.stringify({ ...key, ...entry }, null, 2)}\n`, surroundings)
+      }),
+    remove: key => changing(folder, () => rmSync(join(folder, fileName(key)), { force: true })),
+  }
+}
+
+function changing(folder: string, change: () => void): void {
+  try {
+    // A link could lead to a folder that somebody else looks into.
+    if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) throw new Error('a link')
+    change()
+  } catch (cause) {
+    const fix = `Give this user a folder of its own there: ${folder}`
+    throw new OpenClawError('OPENCLAW_NOT_WRITABLE', { path: folder, errno: errnoOf(cause), fix }, { cause })
   }
 }
 

@@ -1,0 +1,51 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type RunningGateway, startGateway } from '@holdfast/gateway'
+import { openIdentity } from '@holdfast/identity'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { enrollWithOpenClaw } from './front-door.ts'
+
+let gateDirectory: string
+let directory: string
+let gateway: RunningGateway | null
+beforeEach(() => {
+  gateDirectory = mkdtempSync(join(tmpdir(), 'holdfast-enrol-gate-'))
+  directory = mkdtempSync(join(tmpdir(), 'holdfast-enrol-'))
+  gateway = null
+})
+afterEach(async () => {
+  await gateway?.close()
+  for (const folder of [gateDirectory, directory]) rmSync(folder, { recursive: true, force: true })
+})
+
+async function enrolUnder(ceiling: readonly string[]) {
+  gateway = await startGateway({ directory: gateDirectory, trustedLocal: { ceiling } })
+  const token = readFileSync(join(gateDirectory, 'gateway-token', 'token'), 'utf8').trim()
+  const identity = await openIdentity({ directory })
+  const enrolment = await enrollWithOpenClaw({ identity, url: gateway.url, token })
+  return { enrolment, identity, store: gateway.store }
+}
+
+describe('enrolling at a gateway of ours', () => {
+  test('is a plain registration under a ceiling that covers everything', async () => {
+    const { enrolment, identity, store } = await enrolUnder(['operator.admin'])
+    expect(enrolment).toEqual({ outcome: 'enrolled', proof: 'v3', did: [] })
+    expect((await store.listDevices()).items.map(({ deviceId }) => deviceId)).toEqual([identity.id])
+  })
+
+  test('under a lower one a person is asked: no other device is made to approve it', async () => {
+    const { enrolment, identity, store } = await enrolUnder(['operator.read'])
+    const requests = (await store.listRequests()).items
+    expect(requests.map(({ deviceId }) => deviceId)).toEqual([identity.id])
+    const [request] = requests
+    expect(enrolment).toEqual({
+      outcome: 'approval-needed',
+      requestId: request?.requestId,
+      command: `holdfast approve ${request?.requestId}`,
+      did: [],
+    })
+    const strangers = (await store.listDevices()).items.filter(({ deviceId }) => deviceId !== identity.id)
+    expect(strangers).toEqual([])
+  })
+})
