@@ -179,6 +179,7 @@ describe.runIf(process.platform === 'linux')('the user data folder', () => {
     platform: 'linux',
     environment: {},
     uid: 1000,
+    gid: 1000,
     userDatabaseHome: () => '/home/me',
     ownerOf: (path: string) => (path.startsWith('/home/me') ? 1000 : path.startsWith('/home') ? 1001 : 0),
   } as const
@@ -224,6 +225,7 @@ describe.runIf(process.platform === 'linux')('the user data folder', () => {
       ...surroundings,
       platform: 'win32',
       uid: null,
+      gid: null,
       userDatabaseHome: () => 'C:\\Users\\me',
     } as const
     const on = (environment: Record<string, string>): string =>

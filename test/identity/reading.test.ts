@@ -4,6 +4,7 @@ import {
   chownSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -12,7 +13,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { findIdentity, openIdentity, openIdentitySync, verifySignature } from '@holdfast/identity'
+import {
+  findIdentity,
+  openIdentity,
+  openIdentitySync,
+  resetIdentity,
+  verifySignature,
+} from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
 import { runProgram } from '../support/processes.ts'
 import { failureOf, freshFolder, treeOf } from './state-folder.ts'
@@ -29,15 +36,25 @@ async function installed(): Promise<{ directory: string; keyFile: string; id: st
 }
 
 /** Every way to open refuses with this code, and the file is as it was. */
-async function expectRefused(directory: string, code: string, keyFile: string): Promise<void> {
+async function expectRefused(
+  directory: string,
+  code: string,
+  keyFile: string,
+  facts: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   const before = readFileSync(keyFile)
+  const tree = treeOf(directory)
   for (const open of [openIdentity, openIdentitySync, findIdentity]) {
     const failure = await failureOf(() => open({ directory }))
     expect(failure.code).toBe(code)
-    expect(failure.detail).toHaveProperty('path')
-    expect(failure.detail).toHaveProperty('fix')
+    expect(failure.detail).toMatchObject({
+      path: expect.stringContaining('/'),
+      fix: expect.stringContaining(' '),
+      ...facts,
+    })
   }
   expect(readFileSync(keyFile)).toEqual(before)
+  expect(treeOf(directory)).toEqual(tree)
 }
 
 describe('an existing key', () => {
@@ -145,28 +162,32 @@ describe('an existing key', () => {
 })
 
 describe('a key that cannot be used is never replaced', () => {
-  const damages: readonly [string, (text: string) => string | Buffer][] = [
-    ['0 bytes', () => ''],
-    ['half its length', text => text.slice(0, text.length / 2)],
-    ['not JSON', () => 'device key: see the wiki'],
-    ['an array', () => '[]'],
-    ['another format', text => text.replace('holdfast-key', 'other-key')],
-    ['a newer version', text => text.replace('"version": 1', '"version": 2')],
-    ['no private key', text => text.replace('secretKey', 'formerKey')],
-    ['a private key of 31 bytes', text => text.replace(/("secretKey": ")./, '$1')],
-    ['random bytes', () => Buffer.from(Array.from({ length: 300 }, (_, i) => (i * 167) % 256))],
-    ['100 KB', text => text + ' '.repeat(100_000)],
+  const damages: readonly [string, string, (text: string) => string | Buffer][] = [
+    ['0 bytes', 'empty', () => ''],
+    ['half its length', 'truncated', text => text.slice(0, text.length / 2)],
+    ['all but its last brace', 'truncated', text => text.slice(0, -2)],
+    ['not JSON', 'not-json', () => 'device key: see the wiki'],
+    ['an array', 'not-json', () => '[]'],
+    ['random bytes', 'not-json', () => Buffer.from(Array.from({ length: 300 }, (_, i) => (i * 167) % 256))],
+    ['another format', 'format-unknown', text => text.replace('holdfast-key', 'other-key')],
+    ['no format', 'format-unknown', () => '{}'],
+    ['a newer version', 'version-unknown', text => text.replace('"version": 1', '"version": 2')],
+    ['no private key', 'secret-key-missing', text => text.replace('secretKey', 'formerKey')],
+    ['a private key of 31 bytes', 'secret-key-missing', text => text.replace(/("secretKey": ")./, '$1')],
+    ['no public key', 'public-key-missing', text => text.replace('publicKey', 'formerKey')],
+    ['no time', 'creation-time-missing', text => text.replace('createdAtMs', 'madeAtMs')],
+    ['100 KB', 'too-large', text => text + ' '.repeat(100_000)],
   ]
-  test.each(damages)('F04: %s', async (_, damage) => {
+  test.each(damages)('F04: %s is said as %s', async (_, reason, damage) => {
     const { directory, keyFile, bytes } = await installed()
     writeFileSync(keyFile, damage(bytes.toString()))
-    await expectRefused(directory, 'KEY_FILE_DAMAGED', keyFile)
+    await expectRefused(directory, 'KEY_FILE_DAMAGED', keyFile, { path: keyFile, reason })
   })
 
   test('C16: the id of another key', async () => {
     const [mine, theirs] = [await installed(), await installed()]
     writeFileSync(mine.keyFile, mine.bytes.toString().replace(mine.id, theirs.id))
-    await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile)
+    await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile, { reason: 'id-mismatch' })
   })
 
   test('C16: the public key, or the private key, of another', async () => {
@@ -178,8 +199,19 @@ describe('a key that cannot be used is never replaced', () => {
       { ...stored, secretKey: other.secretKey },
     ]) {
       writeFileSync(mine.keyFile, JSON.stringify(swapped))
-      await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile)
+      await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile, { reason: 'keys-mismatch' })
     }
+  })
+
+  test('F04: the command that helps works as it is printed, and keeps what was there', async () => {
+    const { directory, keyFile } = await installed()
+    writeFileSync(keyFile, 'no key')
+    const failure = await failureOf(() => openIdentity({ directory }))
+    expect(failure.detail.fix).toContain(`holdfast id reset --state-dir ${directory}`)
+    await resetIdentity({ directory })
+    const [aside] = readdirSync(directory).filter(name => name.startsWith('device.old-'))
+    expect(readFileSync(join(directory, aside ?? '', 'key.json'), 'utf8')).toBe('no key')
+    expect((await openIdentity({ directory })).created).toBe(false)
   })
 
   test.runIf(process.platform !== 'win32')('H15: a file or directory that others may enter', async () => {
@@ -191,9 +223,34 @@ describe('a key that cannot be used is never replaced', () => {
     }
     for (const part of ['.', 'device', '..']) {
       const { directory, keyFile } = await installed()
-      chmodSync(join(directory, part), 0o777)
-      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile)
+      const path = join(directory, part)
+      chmodSync(path, 0o777)
+      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile, { path, mode: 0o777 })
     }
+  })
+
+  test.runIf(asRoot)('H16: a parent that another group may write, sticky directories aside', async () => {
+    const { directory, keyFile, id } = await installed()
+    const parent = join(directory, '..')
+    chmodSync(parent, 0o770)
+    expect((await openIdentity({ directory })).id).toBe(id) // this user's own group
+    chownSync(parent, 0, 12345)
+    await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile, { path: parent, mode: 0o770 })
+    chmodSync(parent, 0o1777)
+    expect((await openIdentity({ directory })).id).toBe(id)
+  })
+
+  test('F25: parents that are missing are no damage: there is no key, and opening makes them', async () => {
+    const directory = join(freshFolder(), 'a', 'b', 'c', 'state')
+    expect(await findIdentity({ directory })).toBeNull()
+    expect((await openIdentity({ directory })).created).toBe(true)
+  })
+
+  test('F34: a file in the place of a parent is said with its errno', async () => {
+    const folder = freshFolder()
+    writeFileSync(join(folder, 'file'), '')
+    const failure = await failureOf(() => openIdentity({ directory: join(folder, 'file', 'state') }))
+    expect(failure).toMatchObject({ code: 'KEY_FILE_UNREADABLE', detail: { errno: 'ENOTDIR' } })
   })
 
   test('H16: a symbolic link in the place of the file, its directory or the state directory', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, realpathSync, rmSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type IdentityError, isIdentityError } from '@holdfast/identity'
@@ -9,6 +9,13 @@ export function freshFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-identity-')))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** Make the lock in this state directory look long forgotten, so that nobody need wait until it is. */
+export function ageLock(directory: string): void {
+  const lock = join(directory, 'install.lock')
+  for (const name of readdirSync(lock)) utimesSync(join(lock, name), 1, 1)
+  utimesSync(lock, 1, 1)
 }
 
 /** Every path below a directory, relative and sorted. */

@@ -23,7 +23,7 @@ import {
 } from '@holdfast/identity/state'
 import { describe, expect, test } from 'vitest'
 import { startProgram, startTogether } from '../support/processes.ts'
-import { failureOf, freshFolder, treeOf } from './state-folder.ts'
+import { ageLock, failureOf, freshFolder, treeOf } from './state-folder.ts'
 
 const publisher = new URL('./programs/publish.ts', import.meta.url)
 const holder = new URL('./programs/hold-lock.ts', import.meta.url)
@@ -220,7 +220,7 @@ describe('withInstallLock', () => {
     await program.printed('holding')
     program.kill('SIGSTOP')
     // Stale by its file time: no need to wait for it.
-    utimesSync(join(location.directory, 'install.lock'), 1, 1)
+    ageLock(location.directory)
     const { created } = await openIdentity({ directory: location.directory, lockTimeoutMs: 60_000 })
     expect(created).toBe(true)
     program.kill('SIGCONT')

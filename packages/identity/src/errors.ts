@@ -9,14 +9,28 @@ export interface IdentityFailures {
       | 'not-a-file'
       | 'empty'
       | 'too-large'
+      | 'truncated'
       | 'not-json'
-      | 'not-a-holdfast-key'
+      | 'format-unknown'
       | 'version-unknown'
-      | 'key-mismatch'
+      | 'secret-key-missing'
+      | 'public-key-missing'
+      | 'creation-time-missing'
+      | 'keys-mismatch'
+      | 'id-mismatch'
     readonly fix: string
   }
   /** Somebody other than this user may read or replace the file, or the directory that holds it. */
   KEY_FILE_EXPOSED: { readonly path: string; readonly mode: number; readonly fix: string }
+  /**
+   * On Windows: the access list of a new, still empty directory or file gives others a right as well (their SIDs), or could
+   * not be set (`null`). Nothing secret was written.
+   */
+  ACCESS_LIST_OPEN: {
+    readonly path: string
+    readonly others: readonly string[] | null
+    readonly fix: string
+  }
   /** The file, its directory, or a link on the way to it belongs to another user. */
   KEY_FILE_FOREIGN: {
     readonly path: string
@@ -34,6 +48,19 @@ export interface IdentityFailures {
   KEY_FILE_UNREADABLE: { readonly path: string; readonly errno: string; readonly fix: string }
   /** The place where the key belongs is taken by something that holds no key. Nothing of it was touched. */
   KEY_DIRECTORY_OCCUPIED: { readonly path: string; readonly entries: readonly string[]; readonly fix: string }
+  /** There is a key already, and it is another one than the one that was to be imported. It was left as it is. */
+  IDENTITY_EXISTS: {
+    readonly path: string
+    readonly found: DeviceId
+    readonly offered: DeviceId
+    readonly fix: string
+  }
+  /** The place was handed down by a parent, whose identity it is: a child does not put another in its place. */
+  IDENTITY_HANDED_DOWN: { readonly path: string; readonly expected: DeviceId; readonly fix: string }
+  /** The identity has no key file: its key cannot be exported from here. */
+  IDENTITY_IN_MEMORY: { readonly deviceId: DeviceId; readonly fix: string }
+  /** The export could not be written whole. Nothing of it is left, and what was there is as it was. */
+  EXPORT_FAILED: { readonly path: string; readonly errno: string; readonly fix: string }
   /** Nothing can be written where the state belongs. `ownerUid` is null where the platform has no uids. */
   STATE_NOT_WRITABLE: {
     readonly path: string
@@ -75,10 +102,16 @@ type Sentences = { readonly [Code in IdentityErrorCode]: (detail: IdentityFailur
 const sentences: Sentences = {
   KEY_FILE_DAMAGED: d => `${d.path} is not a key we wrote (${d.reason}); it was left as it is`,
   KEY_FILE_EXPOSED: d => `${d.path} is open to other users (mode ${d.mode.toString(8)})`,
+  ACCESS_LIST_OPEN: d =>
+    `${d.path} is open to ${d.others?.join(', ') ?? 'nobody knows whom'}; nothing was written`,
   KEY_FILE_FOREIGN: d => `${d.path} belongs to uid ${d.ownerUid}, this process runs as uid ${d.uid}`,
   KEY_FILE_LINKED: d => `${d.path} is a ${d.kind}`,
   KEY_FILE_UNREADABLE: d => `${d.path} cannot be read (${d.errno}); no other key was made`,
   KEY_DIRECTORY_OCCUPIED: d => `${d.path} is taken by something that holds no key`,
+  IDENTITY_EXISTS: d => `${d.path} is device ${d.found} already, not ${d.offered}; it was left as it is`,
+  IDENTITY_HANDED_DOWN: d => `${d.path} was handed down by a parent, as device ${d.expected}`,
+  IDENTITY_IN_MEMORY: d => `device ${d.deviceId} has no key file`,
+  EXPORT_FAILED: d => `${d.path} was not written (${d.errno})`,
   STATE_NOT_WRITABLE: d => `${d.path} cannot be written (${d.errno})`,
   STATE_LOCATION_INVALID: d => `the state directory cannot be told from ${d.source}: ${d.reason}`,
   IDENTITY_MISSING: d => `${d.path} does not exist, though device ${d.expected} was handed down`,

@@ -9,5 +9,13 @@ export {
 export type { StateLocation } from './internal/state-location.ts'
 export { findIdentity, type IdentityOptions, openIdentity, openIdentitySync } from './open-identity.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
+export { type ResetIdentity, type ResetOptions, resetIdentity } from './reset-identity.ts'
 export { verifySignature } from './signature.ts'
-export { createEphemeralIdentity, identityFrom, type KeySource } from './transfer.ts'
+export {
+  createEphemeralIdentity,
+  type ExportOptions,
+  exportIdentity,
+  identityFrom,
+  importIdentity,
+  type KeySource,
+} from './transfer.ts'

@@ -4,6 +4,7 @@ import { createKey, type KeyPlace, readKey } from './internal/create-key.ts'
 import { DEFAULT_LOCK_TIMEOUT_MS, tryLock } from './internal/creation-lock.ts'
 import type { StoredKey } from './internal/key-file.ts'
 import { publishDirectory } from './internal/publish-once.ts'
+import { quoted } from './internal/shell-words.ts'
 import { chooseLocation, type LocationOptions, type StateLocation } from './internal/state-location.ts'
 import { runAsync, runSync, type Steps } from './internal/steps.ts'
 import { readSurroundings } from './internal/surroundings.ts'
@@ -86,19 +87,24 @@ function checkExpectation(location: StateLocation, key: StoredKey | null): void 
   if (expected === null) return
   const path = location.deviceKey
   if (key === null) {
-    const fix = `Mount or share this directory with the child: '${location.directory}'`
+    const fix = `Mount or share this directory with the child: ${quoted(location.directory)}`
     throw new IdentityError('IDENTITY_MISSING', { path, expected, fix })
   }
   if (key.deviceId !== expected) {
-    const fix = `Point the child at its parent's directory, or start it anew: '${location.directory}'`
+    const fix = `Point the child at its parent's directory, or start it anew: ${quoted(location.directory)}`
     throw new IdentityError('IDENTITY_UNEXPECTED', { path, expected, found: key.deviceId, fix })
   }
 }
 
 function creation(found: Found, options: IdentityOptions): Steps<{ key: StoredKey; created: boolean }> {
+  return createKey(found.place, checkLockTimeout(options), { publish: publishDirectory, tryLock })
+}
+
+/** How long to wait for the lock; for this package's own acts. */
+export function checkLockTimeout(options: IdentityOptions): number {
   const timeout = options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS
   if (!(timeout >= 0)) throw new TypeError('lockTimeoutMs must be 0 or more')
-  return createKey(found.place, timeout, { publish: publishDirectory, tryLock })
+  return timeout
 }
 
 function opened(key: StoredKey, created: boolean, location: StateLocation): DeviceIdentity {

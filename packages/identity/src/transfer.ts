@@ -1,11 +1,24 @@
-import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { type DeviceIdentity, identityOver } from './device-identity.ts'
 import { IdentityError } from './errors.ts'
+import { createKey, keyFrom, SECRET_MODE } from './internal/create-key.ts'
+import { tryLock } from './internal/creation-lock.ts'
+import { writeDurably } from './internal/durable-files.ts'
+import { errnoOf } from './internal/errno.ts'
+import { formatSecret, type SecretFormat } from './internal/export-formats.ts'
 import { importSeed } from './internal/import-seed.ts'
-import { seedFrom } from './internal/key-file.ts'
-import { PKCS8_HEADER } from './internal/native-ed25519.ts'
-import { readClock } from './internal/surroundings.ts'
-import { formatPublicKey, publicKeyFromBytes } from './public-key.ts'
+import { parseKeyFile, seedFrom } from './internal/key-file.ts'
+import { readSource } from './internal/key-source.ts'
+import { readOwned } from './internal/private-file.ts'
+import { publishDirectory } from './internal/publish-once.ts'
+import { quoted } from './internal/shell-words.ts'
+import { chooseLocation } from './internal/state-location.ts'
+import { runAsync } from './internal/steps.ts'
+import { readClock, readSurroundings } from './internal/surroundings.ts'
+import { protectFile } from './internal/windows-access.ts'
+import { checkLockTimeout, type IdentityOptions } from './open-identity.ts'
+import { publicKeyFromBytes } from './public-key.ts'
 
 /** An Ed25519 private key in one of the forms in which keys travel. */
 export type KeySource =
@@ -17,6 +30,19 @@ export type KeySource =
   | { readonly jwk: Readonly<Record<string, unknown>> }
   /** The 32-byte secret of RFC 8032 §5.1.5: bytes, 43 characters of unpadded base64url, or 64 hex digits. */
   | { readonly seed: Uint8Array | string }
+  /** The text of the `device.json` that OpenClaw 2026.2 to 2026.8 keeps. */
+  | { readonly deviceJson: string }
+
+/** Where an export goes, and in which form. */
+export interface ExportOptions {
+  /** A file that is not there yet. */
+  readonly path: string
+  /**
+   * `pem` and `der`: PKCS#8 (RFC 8410 §7); `jwk`: RFC 8037 §2; `seed`: the 32-byte secret as unpadded base64url.
+   * @defaultValue `pem`
+   */
+  readonly format?: SecretFormat | undefined
+}
 
 /**
  * An identity out of a key that you keep elsewhere. It lives in memory and never touches a disk; `createdAtMs` is now.
@@ -25,7 +51,7 @@ export type KeySource =
  * says which other kind was found and quotes nothing of the key.
  */
 export function identityFrom(source: KeySource): DeviceIdentity {
-  return inMemory(seedOf(source), false)
+  return inMemory(readSource(source).seed, false)
 }
 
 /** A new identity that lives in memory and is gone with it. */
@@ -33,95 +59,97 @@ export function createEphemeralIdentity(): DeviceIdentity {
   return inMemory(randomBytes(32), true)
 }
 
+/**
+ * Make this install the device that holds this key, by publishing it where {@link openIdentity} would publish one of its
+ * own: once, whole, and never over another. Where the key is there already, this only opens it (`created` is false).
+ *
+ * @throws {@link IdentityError} `KEY_SOURCE_UNSUPPORTED`: not an Ed25519 private key in one of these forms.
+ * @throws {@link IdentityError} `IDENTITY_EXISTS`: this install is another device already; it stays that device.
+ * @throws {@link IdentityError} `IDENTITY_HANDED_DOWN`: a parent handed the place down for another device.
+ * @throws {@link IdentityError} what {@link openIdentity} throws.
+ */
+export async function importIdentity(source: KeySource, options: IdentityOptions): Promise<DeviceIdentity> {
+  options.signal?.throwIfAborted()
+  const { seed, createdAtMs } = readSource(source)
+  try {
+    const surroundings = readSurroundings()
+    const location = chooseLocation(options, surroundings)
+    const name = options.name ?? 'device'
+    const place = { directory: location.directory, name, owner: surroundings }
+    const offered = keyFrom(seed, createdAtMs ?? readClock())
+    const path = name === 'device' ? location.deviceKey : location.gatewayKey
+    const expected = name === 'device' ? location.expectedDeviceId : null
+    if (expected !== null && expected !== offered.deviceId) {
+      const fix = 'Import it where the parent runs, or start without what the parent handed down.'
+      throw new IdentityError('IDENTITY_HANDED_DOWN', { path, expected, fix })
+    }
+    const tools = { publish: publishDirectory, tryLock, make: offered.make }
+    const { key, created } = await runAsync(
+      createKey(place, checkLockTimeout(options), tools),
+      options.signal,
+    )
+    if (key.deviceId !== offered.deviceId) {
+      const fix = `To become the other device: holdfast id reset --state-dir ${quoted(location.directory)}`
+      const facts = { path, found: key.deviceId, offered: offered.deviceId, fix }
+      throw new IdentityError('IDENTITY_EXISTS', facts)
+    }
+    return identityOver(key.signer, { ...key, created, location })
+  } finally {
+    seed.fill(0)
+  }
+}
+
+/**
+ * Write the private key of an identity to a new file that nobody else can read. From then on there are two copies.
+ *
+ * @throws {@link IdentityError} `IDENTITY_IN_MEMORY`: it has no key file; an identity does not hand its key out.
+ * @throws {@link IdentityError} `EXPORT_FAILED`: the file is there already, or cannot be written whole.
+ * @throws {@link IdentityError} `KEY_FILE_EXPOSED`: the file system there keeps no file modes; nothing secret was written.
+ * @throws {@link IdentityError} what {@link openIdentity} throws while reading.
+ */
+export async function exportIdentity(identity: DeviceIdentity, options: ExportOptions): Promise<void> {
+  const owner = readSurroundings()
+  const seed = seedOf(identity)
+  const bytes = formatSecret(seed, identity.publicKey, options.format ?? 'pem')
+  let made = false
+  try {
+    writeDurably(options.path, bytes, owner, () => {
+      made = true
+      protectFile(options.path, owner)
+    })
+  } catch (error) {
+    if (made) rmSync(options.path, { force: true })
+    const errno = errnoOf(error)
+    if (errno === null || error instanceof IdentityError) throw error
+    const fix = `Name a new file in a directory that you can write: ls -ld ${quoted(options.path)}`
+    throw new IdentityError('EXPORT_FAILED', { path: options.path, errno, fix }, { cause: error })
+  } finally {
+    bytes.fill(0)
+    seed.fill(0)
+  }
+}
+
 function inMemory(seed: Uint8Array, created: boolean): DeviceIdentity {
   const signer = importSeed(seed)
   const publicKey = publicKeyFromBytes(signer.publicKey)
-  if (publicKey === null) throw unsupported('malformed', null)
+  if (publicKey === null) throw new TypeError('the public key of a seed is always a point')
   return identityOver(signer, { publicKey, createdAtMs: readClock(), created, location: null })
 }
 
-function seedOf(source: KeySource): Uint8Array {
-  if ('seed' in source) return seedFromRaw(source.seed)
-  if ('jwk' in source) return seedFromJwk(source.jwk)
-  if ('pem' in source) return seedFromPem(source.pem)
-  if ('pkcs8' in source) return seedFromPkcs8(source.pkcs8)
-  throw new TypeError('a key source has one of pem, pkcs8, jwk, seed')
-}
-
-function seedFromRaw(seed: unknown): Uint8Array {
-  if (seed instanceof Uint8Array && seed.length === 32) return Uint8Array.from(seed)
-  if (typeof seed === 'string' && /^[0-9a-fA-F]{64}$/.test(seed)) return Buffer.from(seed, 'hex')
-  const decoded = seedFrom(seed)
-  if (decoded === null) throw unsupported('malformed', null)
-  return decoded
-}
-
-function seedFromJwk(jwk: Readonly<Record<string, unknown>>): Uint8Array {
-  if (jwk['kty'] !== 'OKP' || jwk['crv'] !== 'Ed25519') {
-    throw unsupported('not-ed25519', nameOnly(jwk['crv'] ?? jwk['kty']))
+/** Out of the key file, which is checked as for opening: an identity does not hand its key out. */
+function seedOf(identity: DeviceIdentity): Uint8Array {
+  const { location, id } = identity
+  for (const name of location === null ? [] : (['device', 'gateway'] as const)) {
+    const directory = location?.directory ?? ''
+    const bytes = readOwned(directory, name, 'key.json', SECRET_MODE, readSurroundings())
+    if (bytes === null) continue
+    const copy = Buffer.from(bytes)
+    const { deviceId } = parseKeyFile(bytes, name)
+    const seed =
+      deviceId === id ? seedFrom(JSON.parse(copy.toString().replace(/^\uFEFF/, ''))['secretKey']) : null
+    copy.fill(0)
+    if (seed !== null) return seed
   }
-  const seed = seedFrom(jwk['d'])
-  if (seed === null) throw unsupported('malformed', null)
-  const stated = jwk['x']
-  if (stated !== undefined && stated !== publicTextOf(seed)) {
-    seed.fill(0)
-    throw unsupported('public-key-mismatch', null)
-  }
-  return seed
-}
-
-function seedFromPem(pem: string): Uint8Array {
-  const block = /^\s*-----BEGIN ([A-Z0-9 ]+)-----([\sA-Za-z0-9+/=]+)-----END \1-----\s*$/.exec(pem)
-  if (block === null) throw unsupported('malformed', null)
-  const [, label, body] = block
-  if (label === 'ENCRYPTED PRIVATE KEY') throw unsupported('encrypted', null)
-  if (label !== 'PRIVATE KEY') throw unsupported('not-ed25519', label ?? null)
-  return seedFromPkcs8(Buffer.from(body ?? '', 'base64'))
-}
-
-function seedFromPkcs8(source: Uint8Array | string): Uint8Array {
-  if (typeof source === 'string' && !/^([0-9a-fA-F]{2})+$/.test(source)) throw unsupported('malformed', null)
-  const der = typeof source === 'string' ? Buffer.from(source, 'hex') : Buffer.from(source)
-  try {
-    if (der.length === 48 && der.subarray(0, 16).equals(PKCS8_HEADER))
-      return Uint8Array.from(der.subarray(16))
-    return seedFromKeyObject(parsePkcs8(der))
-  } finally {
-    der.fill(0)
-  }
-}
-
-/** The longer form, with attributes or the public key (RFC 5958 §2), and the forms of other algorithms. */
-function parsePkcs8(der: Buffer): KeyObject {
-  try {
-    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
-  } catch (cause) {
-    throw unsupported('malformed', null, cause)
-  }
-}
-
-function seedFromKeyObject(key: KeyObject): Uint8Array {
-  if (key.asymmetricKeyType !== 'ed25519') throw unsupported('not-ed25519', key.asymmetricKeyType ?? null)
-  const seed = seedFrom(key.export({ format: 'jwk' })['d'])
-  if (seed === null) throw unsupported('malformed', null)
-  return seed
-}
-
-function publicTextOf(seed: Uint8Array): string | null {
-  const publicKey = publicKeyFromBytes(importSeed(Uint8Array.from(seed)).publicKey)
-  return publicKey === null ? null : formatPublicKey(publicKey)
-}
-
-/** The name of a curve or key type, where it looks like one: nothing else of a key is ever quoted. */
-function nameOnly(value: unknown): string | null {
-  return typeof value === 'string' && /^[A-Za-z0-9-]{1,16}$/.test(value) ? value : null
-}
-
-function unsupported(
-  reason: 'not-ed25519' | 'malformed' | 'encrypted' | 'public-key-mismatch',
-  found: string | null,
-  cause?: unknown,
-): IdentityError<'KEY_SOURCE_UNSUPPORTED'> {
-  const fix = 'Give an unencrypted Ed25519 private key as PKCS#8, JWK or 32-byte seed.'
-  return new IdentityError('KEY_SOURCE_UNSUPPORTED', { reason, found, fix }, { cause })
+  const fix = 'Export an identity that openIdentity has opened, while its key file is there.'
+  throw new IdentityError('IDENTITY_IN_MEMORY', { deviceId: id, fix })
 }

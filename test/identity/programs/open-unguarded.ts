@@ -6,7 +6,11 @@ import { createKey } from '../../../packages/identity/src/internal/create-key.ts
 import { runSync } from '../../../packages/identity/src/internal/steps.ts'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
 
-const owner = { platform: process.platform, uid: process.geteuid?.() ?? null }
+const owner = {
+  platform: process.platform,
+  uid: process.geteuid?.() ?? null,
+  gid: process.getegid?.() ?? null,
+}
 const place = { directory: process.argv[2] ?? '', name: 'device' as const, owner }
 waitAtBarrier()
 try {

@@ -9,11 +9,13 @@ if (asUid !== undefined) {
   process.setuid?.(asUid)
 }
 waitAtBarrier()
+const startedMs = performance.now()
+const tookMs = (): number => performance.now() - startedMs
 try {
   const identity = sync ? openIdentitySync(options) : await openIdentity(options)
   const { id, created, location } = identity
-  console.log(JSON.stringify({ id, created, directory: location?.directory }))
+  console.log(JSON.stringify({ id, created, directory: location?.directory, tookMs: tookMs() }))
 } catch (error) {
   if (!isIdentityError(error)) throw error
-  console.log(JSON.stringify({ code: error.code, detail: error.detail }))
+  console.log(JSON.stringify({ code: error.code, detail: error.detail, tookMs: tookMs() }))
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { type DeviceId, deviceIdOf } from '../device-id.ts'
 import { IdentityError } from '../errors.ts'
-import { publicKeyFromBytes } from '../public-key.ts'
+import { type PublicKey, publicKeyFromBytes } from '../public-key.ts'
 import { verifySignature } from '../signature.ts'
 import { type tryLock, waitForLock } from './creation-lock.ts'
 import { prepareStateDirectory, syncDirectory } from './durable-files.ts'
@@ -23,6 +24,14 @@ export interface KeyPlace {
 export interface CreationTools {
   readonly publish: (place: PublishedPlace, bytes: Uint8Array) => Steps<boolean>
   readonly tryLock: typeof tryLock
+  /** The key to publish; asked anew at each attempt, since the bytes are zeroed. @defaultValue a new one */
+  readonly make?: () => MadeKey
+}
+
+/** A key that is to be published. The bytes hold the seed: zero them. */
+export interface MadeKey {
+  readonly bytes: Buffer
+  readonly deviceId: DeviceId
 }
 
 /** Files of ours that hold a secret may be neither read nor written by anybody else. */
@@ -52,7 +61,7 @@ export function* createKey(
         return { key: existing, created: false }
       }
       clearLeftovers(published)
-      const made = makeKey()
+      const made = (tools.make ?? makeKey)()
       const won = yield* publishAndForget(published, made.bytes, tools)
       const key = readKey(place)
       if (key !== null) return { key, created: won && key.deviceId === made.deviceId }
@@ -74,22 +83,34 @@ function* publishAndForget(place: PublishedPlace, bytes: Buffer, tools: Creation
   }
 }
 
-function makeKey(): { readonly bytes: Buffer; readonly deviceId: string } {
+/** A key that was made elsewhere, tested and ready to be published. The seed stays the caller's. */
+export function keyFrom(
+  seed: Uint8Array,
+  createdAtMs: number,
+): { readonly deviceId: DeviceId; readonly make: () => MadeKey } {
+  const publicKey = testedKeyOf(seed)
+  const deviceId = deviceIdOf(publicKey)
+  return { deviceId, make: () => ({ deviceId, bytes: formatKeyFile(seed, publicKey, createdAtMs) }) }
+}
+
+function makeKey(): MadeKey {
   const seed = randomBytes(32)
-  const copy = Buffer.from(seed)
   try {
-    const signer = importSeed(copy)
-    const publicKey = publicKeyFromBytes(signer.publicKey)
-    const message = Buffer.concat([SELF_TEST, randomBytes(16)])
-    if (publicKey === null || !verifySignature(publicKey, message, signer.sign(message))) {
-      const fix = 'This runtime does not do Ed25519 right: use another build of it.'
-      throw new IdentityError('KEY_SELF_TEST_FAILED', { implementation: signer.implementation, fix })
-    }
-    const bytes = formatKeyFile(seed, publicKey, readClock())
+    const { bytes } = keyFrom(seed, readClock()).make()
     return { bytes, deviceId: parseKeyFile(Buffer.from(bytes), 'a new key').deviceId }
   } finally {
     seed.fill(0)
   }
+}
+
+/** The public key of this seed, once it has signed and verified one message. */
+function testedKeyOf(seed: Uint8Array): PublicKey {
+  const signer = importSeed(Uint8Array.from(seed))
+  const publicKey = publicKeyFromBytes(signer.publicKey)
+  const message = Buffer.concat([SELF_TEST, randomBytes(16)])
+  if (publicKey !== null && verifySignature(publicKey, message, signer.sign(message))) return publicKey
+  const fix = 'This runtime does not do Ed25519 right: use another build of it.'
+  throw new IdentityError('KEY_SELF_TEST_FAILED', { implementation: signer.implementation, fix })
 }
 
 /** Begins like every byte string we sign: a zero byte and the domain. */

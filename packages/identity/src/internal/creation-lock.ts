@@ -4,15 +4,15 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf } from './errno.ts'
 import type { Steps } from './steps.ts'
-import { readClock, readStopwatch } from './surroundings.ts'
+import { readClock, readProcessId, readStopwatch } from './surroundings.ts'
 
 /** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
 export interface HeldLock {
@@ -22,36 +22,62 @@ export interface HeldLock {
   release(): void
 }
 
-/** Shorter than the default lock timeout, so that a dead holder's lock is taken over rather than waited out. */
-const STALE_MS = 2_500
-const UPDATE_MS = 1_000
+/** What one contender has seen of a lock that somebody else holds, and since when on its own stopwatch. */
+export interface LockWatch {
+  sign: string | null
+  sinceMs: number
+}
+
+/** The lock's name in the state directory. */
+export const LOCK_NAME = 'install.lock'
+
+const MARK = /^[0-9a-f]{16}$/
+const BEAT_MS = 400
+/** No sign of life for so long: the holder is dead, stopped or too slow to count. */
+const SILENCE_MS = 1_800
+/** A lock without a mark is being made or being given back, which takes no time. */
+const UNMARKED_SILENCE_MS = 250
+/** Beyond every clock's and file system's inaccuracy: nobody need watch such a lock before taking it over. */
+export const LONG_DEAD_MS = 60_000
 
 /** How long callers wait for it unless they say otherwise. */
 export const DEFAULT_LOCK_TIMEOUT_MS = 3_000
 
+/** A contender that has seen nothing yet. */
+export function freshWatch(): LockWatch {
+  return { sign: null, sinceMs: 0 }
+}
+
 /**
  * Try once: the lock, `busy` where somebody holds it, `unavailable` where there can be none (a read-only place).
  *
- * The lock is a directory with one file in it, named at random by its holder, who touches the directory while it lives.
- * No signal or exit handler gives it back, as those of lock libraries do: a library must not decide how its host ends.
- * A lock whose holder died goes stale instead.
+ * The lock is a directory with one file in it, the mark: named at random by its holder, who counts in it while it lives.
+ * Whether a holder is alive is told by the mark changing while somebody looks, by the looker's own stopwatch: neither the
+ * clocks of two machines, nor the coarse times of a file system, nor a process id that was given out again can mislead it.
+ * A dead holder's mark is removed by its name, so that whoever was slow to remove it never removes another's.
+ *
+ * No signal or exit handler gives the lock back, as those of lock libraries do: a library must not decide how its host
+ * ends. A lock whose holder died is taken over instead.
  */
-export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailable' {
-  const lock = join(stateDirectory, 'install.lock')
+export function tryLock(stateDirectory: string, watch: LockWatch): HeldLock | 'busy' | 'unavailable' {
+  const lock = join(stateDirectory, LOCK_NAME)
   try {
     mkdirSync(lock, { mode: 0o700 })
   } catch (error) {
     // Windows answers in one of these ways while a lock is being removed.
     const taken = ['EEXIST', 'EPERM', 'EACCES', 'EBUSY'].includes(errnoOf(error) ?? '')
     if (!taken || !existsSync(lock)) return errnoOf(error) === 'EEXIST' ? 'busy' : 'unavailable'
-    if (isStale(lock)) clear(lock)
+    takeOverIfDead(lock, watch)
     return 'busy'
   }
   const mark = join(lock, randomBytes(8).toString('hex'))
   try {
-    writeFileSync(mark, '', { flag: 'wx', mode: 0o600 })
-  } catch {
-    return 'busy' // Cleared under our hands, by somebody who slept over our making it.
+    writeFileSync(mark, beat(0), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    // Removed under our hands, by somebody who slept over our making it; anything else is a disk that is full.
+    if (errnoOf(error) === 'ENOENT') return 'busy'
+    remove(lock, [mark])
+    return 'unavailable'
   }
   return new Holding(lock, mark)
 }
@@ -59,14 +85,15 @@ export function tryLock(stateDirectory: string): HeldLock | 'busy' | 'unavailabl
 class Holding implements HeldLock {
   readonly #lock: string
   readonly #mark: string
-  readonly #heartbeat: NodeJS.Timeout
+  readonly #heart: NodeJS.Timeout
+  #beats = 0
   #released = false
 
   constructor(lock: string, mark: string) {
     this.#lock = lock
     this.#mark = mark
-    this.#heartbeat = setInterval(() => this.#touch(), UPDATE_MS)
-    this.#heartbeat.unref()
+    this.#heart = setInterval(() => this.#beat(), BEAT_MS)
+    this.#heart.unref()
   }
 
   get held(): boolean {
@@ -74,38 +101,74 @@ class Holding implements HeldLock {
   }
 
   release(): void {
-    clearInterval(this.#heartbeat)
-    const { held } = this
+    clearInterval(this.#heart)
+    if (this.#released) return
     this.#released = true
-    if (held) clear(this.#lock)
+    remove(this.#lock, [this.#mark])
   }
 
-  #touch(): void {
-    if (!this.held) {
-      clearInterval(this.#heartbeat)
-      return
-    }
-    const nowSeconds = readClock() / 1_000
+  #beat(): void {
+    this.#beats += 1
     try {
-      utimesSync(this.#lock, nowSeconds, nowSeconds)
+      // Never makes the file: a mark that somebody removed must stay removed.
+      writeFileSync(this.#mark, beat(this.#beats), { flag: 'r+' })
     } catch {
-      return // Taken over in this very moment: `held` will say so.
+      clearInterval(this.#heart) // Taken over, or no more to be written: `held` says which.
     }
   }
 }
 
-/** Not touched for longer than a living holder lets pass; or touched in the future, after the clock was set back. */
-function isStale(lock: string): boolean {
-  const touchedMs = lstatSync(lock, { throwIfNoEntry: false })?.mtimeMs
-  return touchedMs !== undefined && Math.abs(readClock() - touchedMs) > STALE_MS
+/** Of one length, so that a beat leaves nothing of the one before. Who holds it is told to people; nothing decides on it. */
+function beat(count: number): string {
+  return `pid ${readProcessId()}, beat ${String(count).padStart(10, '0')}\n`
 }
 
-function clear(lock: string): void {
+function takeOverIfDead(lock: string, watch: LockWatch): void {
+  const marks = marksIn(lock)
+  const sign = marks.map(mark => `${mark} ${contentOf(mark)}`).join()
+  if (sign !== watch.sign) {
+    watch.sign = sign
+    watch.sinceMs = readStopwatch()
+  }
+  const silence = marks.length === 0 ? UNMARKED_SILENCE_MS : SILENCE_MS
+  if (readStopwatch() - watch.sinceMs < silence && !isLongDead(lock, marks)) return
+  remove(lock, marks)
+}
+
+/** Last touched long ago; or in the future, after a clock was set back. */
+function isLongDead(lock: string, marks: readonly string[]): boolean {
+  const times = [lock, ...marks].map(path => lstatSync(path, { throwIfNoEntry: false })?.mtimeMs)
+  return times.every(time => time !== undefined && Math.abs(readClock() - time) > LONG_DEAD_MS)
+}
+
+function marksIn(lock: string): readonly string[] {
   try {
-    for (const name of readdirSync(lock)) unlinkSync(join(lock, name))
+    // A link in its place leads to what is not ours; and nothing with another name than a mark's is ours to remove.
+    if (lstatSync(lock).isSymbolicLink()) return []
+    return readdirSync(lock)
+      .filter(name => MARK.test(name))
+      .sort()
+      .map(name => join(lock, name))
+  } catch {
+    return [] // Given back meanwhile, or not a directory.
+  }
+}
+
+function contentOf(mark: string): string {
+  try {
+    return readFileSync(mark, 'latin1')
+  } catch {
+    return '' // Given back meanwhile, or held open on Windows.
+  }
+}
+
+/** Remove these marks, and the lock if nobody else has marked it since. */
+function remove(lock: string, marks: readonly string[]): void {
+  try {
+    for (const mark of marks) unlinkSync(mark)
     rmdirSync(lock)
   } catch {
-    return // Cleared by somebody else, or held open: it goes stale.
+    return // Removed or marked again by somebody else, or held open: it goes stale.
   }
 }
 
@@ -120,8 +183,9 @@ export function* waitForLock(
   attempt: typeof tryLock = tryLock,
 ): Steps<HeldLock | null> {
   const endMs = readStopwatch() + timeoutMs
+  const watch = freshWatch()
   while (readStopwatch() < endMs) {
-    const lock = attempt(stateDirectory)
+    const lock = attempt(stateDirectory, watch)
     if (lock === 'unavailable') return null
     if (lock !== 'busy') return lock
     if (isDone()) return null

@@ -12,6 +12,8 @@ import { dirname } from 'node:path'
 import { IdentityError } from '../errors.ts'
 import { errnoOf } from './errno.ts'
 import { checkDirectory, type Owner, settleDirectory } from './private-file.ts'
+import { quoted } from './shell-words.ts'
+import { protectDirectory } from './windows-access.ts'
 
 /**
  * The state directory's real path, made 0700 where it was missing (whatever the umask), and durable with its parents.
@@ -22,7 +24,10 @@ export function prepareStateDirectory(directory: string, owner: Owner): string {
   if (checkDirectory(real, owner)) return real
   try {
     const first = mkdirSync(real, { recursive: true, mode: 0o700 })
-    if (first !== undefined) syncParents(real, first, owner)
+    if (first !== undefined) {
+      protectDirectory(real, owner)
+      syncParents(real, first, owner)
+    }
   } catch (error) {
     throw notWritable(real, owner, error)
   }
@@ -30,10 +35,15 @@ export function prepareStateDirectory(directory: string, owner: Owner): string {
   return real
 }
 
-/** Write a new file that only its owner can read, and have it on disk when this returns. */
-export function writeDurably(path: string, bytes: Uint8Array, owner: Owner): void {
+/**
+ * Write a new file that only its owner can read, and have it on disk when this returns.
+ *
+ * @param protect called when the file is there and nothing is in it yet
+ */
+export function writeDurably(path: string, bytes: Uint8Array, owner: Owner, protect?: () => void): void {
   const descriptor = openSync(path, 'wx', 0o600)
   try {
+    protect?.()
     const { mode } = fstatSync(descriptor)
     if (owner.uid !== null && (mode & 0o077) !== 0) {
       // A file system that knows no modes. Nothing secret has been written yet.
@@ -73,8 +83,8 @@ export function notWritable(path: string, owner: Owner, cause: unknown): unknown
     errno === 'EROFS'
       ? `Mount it writable once, or make the key elsewhere and mount it: ${path}`
       : ownerUid !== null && ownerUid !== owner.uid
-        ? `Run as its owner (sudo -u '#${ownerUid}' …), or hand it over: chown ${owner.uid} '${path}'`
-        : `See who may write it, and whether it is full: ls -ld '${path}'; df '${path}'`
+        ? `Run as its owner (sudo -u '#${ownerUid}' …), or hand it over: chown ${owner.uid} ${quoted(path)}`
+        : `See who may write it, and whether it is full: ls -ld ${quoted(path)}; df ${quoted(path)}`
   return new IdentityError('STATE_NOT_WRITABLE', { path, errno, ownerUid, uid: owner.uid, fix }, { cause })
 }
 

@@ -1,7 +1,9 @@
+import { basename, dirname } from 'node:path'
 import { type DeviceId, deviceIdOf } from '../device-id.ts'
 import { IdentityError, type IdentityFailures } from '../errors.ts'
 import { formatPublicKey, type PublicKey, publicKeyFromBytes } from '../public-key.ts'
 import { importSeed } from './import-seed.ts'
+import { quoted } from './shell-words.ts'
 import type { Signer } from './signer.ts'
 
 /** A key as it lies on disk, checked against itself. */
@@ -31,27 +33,37 @@ export function formatKeyFile(seed: Uint8Array, publicKey: PublicKey, createdAtM
  */
 export function parseKeyFile(bytes: Buffer, path: string): StoredKey {
   const fail = (reason: IdentityFailures['KEY_FILE_DAMAGED']['reason']): IdentityError<'KEY_FILE_DAMAGED'> =>
-    new IdentityError('KEY_FILE_DAMAGED', {
-      path,
-      reason,
-      fix: `Restore it from a backup, or set it aside: '${path}'`,
-    })
+    damagedKey(path, reason)
   if (bytes.length === 0) throw fail('empty')
   const text = bytes.toString('utf8')
   bytes.fill(0)
   const fields = parseObject(text.startsWith('\uFEFF') ? text.slice(1) : text)
-  if (fields === null) throw fail('not-json')
-  if (fields['format'] !== 'holdfast-key') throw fail('not-a-holdfast-key')
+  if (fields === null) throw fail(isCutShort(text) ? 'truncated' : 'not-json')
+  if (fields['format'] !== 'holdfast-key') throw fail('format-unknown')
   if (fields['version'] !== 1) throw fail('version-unknown')
-  const seed = seedFrom(fields['secretKey'])
   const { createdAtMs, publicKey: stated } = fields
-  if (seed === null || typeof stated !== 'string' || !isTime(createdAtMs)) throw fail('not-a-holdfast-key')
+  const seed = seedFrom(fields['secretKey'])
+  if (seed === null) throw fail('secret-key-missing')
+  if (typeof stated !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(stated)) throw fail('public-key-missing')
+  if (!isTime(createdAtMs)) throw fail('creation-time-missing')
   const signer = importSeed(seed, stated)
   const publicKey = publicKeyFromBytes(signer.publicKey)
-  if (publicKey === null || stated !== formatPublicKey(publicKey)) throw fail('key-mismatch')
+  if (publicKey === null || stated !== formatPublicKey(publicKey)) throw fail('keys-mismatch')
   const deviceId = deviceIdOf(publicKey)
-  if (fields['deviceId'] !== deviceId) throw fail('key-mismatch')
+  if (fields['deviceId'] !== deviceId) throw fail('id-mismatch')
   return { deviceId, publicKey, createdAtMs, signer }
+}
+
+/** The error for a key file that is none, with the command that goes on without it. */
+export function damagedKey(
+  path: string,
+  reason: IdentityFailures['KEY_FILE_DAMAGED']['reason'],
+): IdentityError<'KEY_FILE_DAMAGED'> {
+  const folder = dirname(path)
+  const name = basename(folder) === 'gateway' ? ' --name gateway' : ''
+  const command = `holdfast id reset${name} --state-dir ${quoted(dirname(folder))}`
+  const fix = `Restore it from a backup; or set it aside, and become another device: ${command}`
+  return new IdentityError('KEY_FILE_DAMAGED', { path, reason, fix })
 }
 
 /** A 32-byte seed out of its 43 characters of unpadded base64url, or `null`. */
@@ -70,6 +82,11 @@ function parseObject(text: string): Record<string, unknown> | null {
   } catch {
     return null
   }
+}
+
+/** The beginning of an object of ours, and not its end: a copy or a restore that was cut off. */
+function isCutShort(text: string): boolean {
+  return /^\uFEFF?\s*\{/.test(text) && !/\}\s*$/.test(text)
 }
 
 function isTime(value: unknown): value is number {

@@ -11,12 +11,15 @@ import {
 import { dirname, join, parse, resolve, sep } from 'node:path'
 import { IdentityError } from '../errors.ts'
 import { errnoOf } from './errno.ts'
+import { quoted } from './shell-words.ts'
 
 /** Whose files these are, and whether modes and owners mean anything here. */
 export interface Owner {
   readonly platform: NodeJS.Platform
   /** Null where the platform has no uids: owners and modes are then not looked at, since they say nothing. */
   readonly uid: number | null
+  /** The primary group, which on many systems holds nobody else; null where the platform has none. */
+  readonly gid: number | null
 }
 
 /** Larger than any file of ours by far: what is longer was not written by us. */
@@ -92,7 +95,8 @@ function readFileChecked(path: string, forbiddenMode: number, owner: Owner): Buf
   try {
     const found = fstatSync(descriptor)
     if (!found.isFile()) throw damaged(path)
-    if (found.nlink > 1) throw linked(path, 'hard-link', `Find its other name: find / -samefile '${path}'`)
+    if (found.nlink > 1)
+      throw linked(path, 'hard-link', `Find its other name: find / -samefile ${quoted(path)}`)
     if (owner.uid !== null && found.uid !== owner.uid) throw foreign(path, found.uid, owner.uid)
     if (owner.uid !== null && (found.mode & forbiddenMode) !== 0) throw exposed(path, found.mode, 'go=')
     return readWhole(descriptor, path, found.size)
@@ -124,7 +128,7 @@ function readWhole(descriptor: number, path: string, size: number): Buffer {
     throw new IdentityError('KEY_FILE_DAMAGED', {
       path,
       reason: 'too-large',
-      fix: `Look at it: ls -l '${path}'`,
+      fix: `Look at it: ls -l ${quoted(path)}`,
     })
   }
   const bytes = Buffer.alloc(size)
@@ -143,8 +147,10 @@ function readWhole(descriptor: number, path: string, size: number): Buffer {
 
 /** A directory above ours: whoever can write it can put another in the place of ours, unless the sticky bit says no. */
 function checkAncestor(path: string, found: Stats, owner: Owner): void {
-  const writableByAll = (found.mode & 0o002) !== 0 && (found.mode & 0o1000) === 0
-  if (owner.uid !== null && writableByAll) throw exposed(path, found.mode, 'o-w')
+  if (owner.uid === null || (found.mode & 0o1000) !== 0) return
+  // Systems with a group for each user make home directories that this group may write.
+  const forbidden = found.gid === owner.gid ? 0o002 : 0o022
+  if ((found.mode & forbidden) !== 0) throw exposed(path, found.mode, 'go-w')
 }
 
 function checkOwner(path: string, found: Stats, owner: Owner): void {
@@ -163,7 +169,7 @@ function look(path: string): Stats | null {
 }
 
 function exposed(path: string, mode: number, change: string): IdentityError<'KEY_FILE_EXPOSED'> {
-  const fix = `Close it, and consider the key known: chmod ${change} '${path}'`
+  const fix = `Close it, and consider the key known: chmod ${change} ${quoted(path)}`
   return new IdentityError('KEY_FILE_EXPOSED', { path, mode: mode & 0o7777, fix })
 }
 
@@ -173,7 +179,7 @@ function foreign(path: string, ownerUid: number, uid: number): IdentityError<'KE
 }
 
 function linkedFile(path: string): IdentityError<'KEY_FILE_LINKED'> {
-  return linked(path, 'symbolic-link', `See where it leads: ls -l '${dirname(path)}'`)
+  return linked(path, 'symbolic-link', `See where it leads: ls -l ${quoted(dirname(path))}`)
 }
 
 function linked(
@@ -188,11 +194,11 @@ function damaged(path: string): IdentityError<'KEY_FILE_DAMAGED'> {
   return new IdentityError('KEY_FILE_DAMAGED', {
     path,
     reason: 'not-a-file',
-    fix: `Look at it: ls -ld '${path}'`,
+    fix: `Look at it: ls -ld ${quoted(path)}`,
   })
 }
 
 function unreadable(path: string, errno: string, cause?: unknown): IdentityError<'KEY_FILE_UNREADABLE'> {
-  const fix = `See who may read it: ls -ld '${path}'`
+  const fix = `See who may read it: ls -ld ${quoted(path)}`
   return new IdentityError('KEY_FILE_UNREADABLE', { path, errno, fix }, { cause })
 }

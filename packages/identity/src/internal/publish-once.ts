@@ -5,8 +5,10 @@ import { IdentityError } from '../errors.ts'
 import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
 import type { Owner } from './private-file.ts'
+import { quoted } from './shell-words.ts'
 import type { Steps } from './steps.ts'
 import { readClock, readStopwatch } from './surroundings.ts'
+import { protectDirectory } from './windows-access.ts'
 
 /** A file that is published as the only file of a directory of its own. */
 export interface PublishedPlace {
@@ -38,6 +40,7 @@ export function* publishDirectory(place: PublishedPlace, bytes: Uint8Array): Ste
     let published = false
     try {
       mkdirSync(own, { mode: 0o700 })
+      protectDirectory(own, owner)
       writeDurably(join(own, file), bytes, owner)
       syncDirectory(own, owner)
       published = yield* renameOnto(own, place)
@@ -131,7 +134,7 @@ export function occupiedBy(
 ): IdentityError<'KEY_DIRECTORY_OCCUPIED'> | null {
   const entries = namesIn(directory)
   if (entries.includes(file) || (entries.length === 0 && !lastAttempt)) return null
-  const fix = `Look at what lies there, and set it aside: mv '${directory}' '${directory}.aside'`
+  const fix = `Look at what lies there, and set it aside: mv ${quoted(directory)} ${quoted(`${directory}.aside`)}`
   return new IdentityError('KEY_DIRECTORY_OCCUPIED', { path: directory, entries, fix })
 }
 

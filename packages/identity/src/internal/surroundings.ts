@@ -7,6 +7,8 @@ export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** The effective user, or null where the platform has no uids. */
   readonly uid: number | null
+  /** The effective group, or null where the platform has none. */
+  readonly gid: number | null
   /** The home directory that the user database names, or null where it knows no such user. */
   userDatabaseHome(): string | null
   /** The owner of what is at this path (links followed), or null where nothing can be seen there. */
@@ -19,6 +21,7 @@ export function readSurroundings(): Surroundings {
     platform: process.platform,
     environment: process.env,
     uid: process.geteuid?.() ?? null,
+    gid: process.getegid?.() ?? null,
     userDatabaseHome,
     ownerOf,
   }
@@ -40,6 +43,11 @@ export function readStopwatch(): number {
 /** Milliseconds since 1970 by this machine's clock. */
 export function readClock(): number {
   return Date.now()
+}
+
+/** This process's id. */
+export function readProcessId(): number {
+  return process.pid
 }
 
 function userDatabaseHome(): string | null {
