@@ -193,6 +193,15 @@ describe('C11 F66: headers of something in between', () => {
 
 describe('C13 F66: the chain of a configured proxy', () => {
   const proxies = ['127.0.0.1', '10.0.0.5']
+
+  test('C12: a proxy that forgets to say for whom it speaks does not make its clients local', () => {
+    expect(ask({}, { peer: '127.0.0.1', proxies })).toMatchObject({
+      outcome: 'proceed',
+      origin: { source: '127.0.0.1', directLocal: false },
+    })
+    expect(ask({}, { peer: '127.0.0.1' })).toMatchObject({ origin: { directLocal: true } })
+  })
+
   test.each([
     ['203.0.113.9', '203.0.113.9'],
     ['127.0.0.1, 203.0.113.9', '203.0.113.9'],

@@ -80,7 +80,9 @@ export function decideUpgrade(facts: UpgradeFacts): UpgradeDecision {
   // Without an address a peer is nobody's: no limit could count it, no proxy vouch for it.
   if (peer === null) return refused({ code: 'proxy-unattributed', header: forwarding ?? 'none' })
   if (forwarding === undefined) {
-    const directLocal = isLoopbackAddress(peer) && names.every(name => DIRECT_HEADERS.has(name))
+    // What comes from a proxy is never the proxy's own, whether it says for whom it speaks or forgot to.
+    const direct = names.every(name => DIRECT_HEADERS.has(name)) && !policy.trustedProxies.has(peer)
+    const directLocal = direct && isLoopbackAddress(peer)
     return { outcome: 'proceed', rule: '1', origin: { source: peer, directLocal, originClass } }
   }
   const source = policy.trustedProxies.has(peer) ? forwardedFor(headers.get('x-forwarded-for'), policy) : null
