@@ -73,14 +73,18 @@ export function createRealHome(): RealHome {
 /**
  * Start one release's gateway on loopback and wait until it admits clients. Starting another release on the same
  * home is an upgrade; starting the same one again is a restart, and with the same port its clients find it again.
+ *
+ * @param options `gateway`: further settings below that key of its configuration
  */
 export async function startRealGateway(
   version: RealVersion,
   home: RealHome,
-  options: { readonly port?: number } = {},
+  options: { readonly port?: number; readonly gateway?: Readonly<Record<string, unknown>> } = {},
 ): Promise<RealGateway> {
   const port = options.port ?? (await freePort())
-  writeFileSync(join(home.stateDirectory, 'openclaw.json'), configText(home, port), { mode: 0o600 })
+  writeFileSync(join(home.stateDirectory, 'openclaw.json'), configText(home, port, options.gateway ?? {}), {
+    mode: 0o600,
+  })
   const startedAtMs = Date.now()
   const child = spawnReal(version, home, ['gateway', 'run'])
   const { pid } = child
@@ -155,7 +159,7 @@ export function freePort(): Promise<number> {
   })
 }
 
-function configText(home: RealHome, port: number): string {
+function configText(home: RealHome, port: number, more: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({
     update: { checkOnStart: false },
     // Else the oldest logs into a folder of the system's that all its installs share.
@@ -165,6 +169,7 @@ function configText(home: RealHome, port: number): string {
       bind: 'loopback',
       port,
       auth: { mode: 'token', token: home.gatewayToken },
+      ...more,
     },
   })
 }

@@ -20,7 +20,7 @@ export interface EnrolmentOptions {
 export type EnrolmentAct =
   /** The device was stuck: this request of its own was approved, by a throw-away device. */
   | { readonly act: 'approved'; readonly requestId: string }
-  /** A request of this device that nobody needs any more, and that would have held up later ones. */
+  /** A request of this device, or of a throw-away one, that nobody needs any more and that would have held up later ones. */
   | { readonly act: 'rejected'; readonly requestId: string }
   /** The throw-away device of this enrolment, or of an earlier one that was cut off. */
   | { readonly act: 'removed'; readonly deviceId: string }
@@ -54,7 +54,7 @@ const LOCK_TIMEOUT_MS = 15_000
  * A device that is stuck (its first connection asked for too little, or a request of it lies about) is freed where the
  * gateway is OpenClaw's and on this machine: another device is let in for a moment, approves the request and is removed
  * again. Requests of this device that are left over are rejected. What was done is told. Where that gateway lets nobody in
- * without a person, the other device's request stays there until it expires.
+ * without a person, the other device's request stays beside this one's until it expires, or this device is enrolled.
  *
  * @throws `SpawnerError` where the gateway cannot be reached, or says no to something else: a wrong token, for one.
  */
@@ -120,8 +120,8 @@ async function tidyUp(
   did: EnrolmentAct[],
 ): Promise<void> {
   const { pending, paired } = await listPairing(connection)
-  for (const { requestId, deviceId } of pending) {
-    if (deviceId !== identity.id) continue
+  for (const { requestId, deviceId, displayName } of pending) {
+    if (deviceId !== identity.id && displayName !== helperName(identity)) continue
     await attemptCall(connection, 'device.pair.reject', { requestId }, () =>
       did.push({ act: 'rejected', requestId }),
     )

@@ -1,9 +1,15 @@
 import { type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 
-/** What a gateway has written down about devices, as far as it matters here. Everything in it is the gateway's word. */
+/** A line in a gateway's books. Everything in it is the gateway's word, and the name is its device's. */
+export interface BookedDevice {
+  readonly deviceId: string
+  readonly displayName: string | null
+}
+
+/** What a gateway has written down about devices, as far as it matters here. */
 export interface PairingList {
-  readonly pending: readonly { readonly requestId: string; readonly deviceId: string }[]
-  readonly paired: readonly { readonly deviceId: string; readonly displayName: string | null }[]
+  readonly pending: readonly (BookedDevice & { readonly requestId: string })[]
+  readonly paired: readonly BookedDevice[]
 }
 
 /**
@@ -12,15 +18,18 @@ export interface PairingList {
 export async function listPairing(connection: GatewayConnection): Promise<PairingList> {
   const answer = fieldsOf(await listOf(connection))
   return {
-    pending: entriesOf(answer['pending']).flatMap(({ requestId, deviceId }) =>
-      typeof requestId === 'string' && typeof deviceId === 'string' ? [{ requestId, deviceId }] : [],
-    ),
-    paired: entriesOf(answer['paired']).flatMap(({ deviceId, displayName }) =>
-      typeof deviceId === 'string'
-        ? [{ deviceId, displayName: typeof displayName === 'string' ? displayName : null }]
-        : [],
-    ),
+    pending: entriesOf(answer['pending']).flatMap(entry => {
+      const device = deviceOf(entry)
+      const { requestId } = entry
+      return device === null || typeof requestId !== 'string' ? [] : [{ ...device, requestId }]
+    }),
+    paired: entriesOf(answer['paired']).flatMap(entry => deviceOf(entry) ?? []),
   }
+}
+
+function deviceOf({ deviceId, displayName }: Readonly<Record<string, unknown>>): BookedDevice | null {
+  if (typeof deviceId !== 'string') return null
+  return { deviceId, displayName: typeof displayName === 'string' ? displayName : null }
 }
 
 async function listOf(connection: GatewayConnection): Promise<unknown> {
