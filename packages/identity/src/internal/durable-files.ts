@@ -23,11 +23,7 @@ export function prepareStateDirectory(directory: string, owner: Owner): string {
   const real = settleDirectory(directory, owner)
   if (checkDirectory(real, owner)) return real
   try {
-    const first = mkdirSync(real, { recursive: true, mode: 0o700 })
-    if (first !== undefined) {
-      protectDirectory(real, owner)
-      syncParents(real, first, owner)
-    }
+    for (const missing of missingAbove(real)) makeDirectory(missing, owner)
   } catch (error) {
     throw notWritable(real, owner, error)
   }
@@ -98,9 +94,23 @@ function ownerOfNearest(path: string): number | null {
   }
 }
 
-function syncParents(directory: string, first: string, owner: Owner): void {
-  for (let at = directory; ; at = dirname(at)) {
-    syncDirectory(dirname(at), owner)
-    if (at === first || at === dirname(at)) return
+/** The directory and those above it that are not there, outermost first. */
+function missingAbove(directory: string): readonly string[] {
+  const missing: string[] = []
+  for (let at = directory; lstatSync(at, { throwIfNoEntry: false }) === undefined; at = dirname(at)) {
+    missing.unshift(at)
   }
+  return missing
+}
+
+/** One at a time: a recursive `mkdir` of Node's says ENOENT where it should say what really stood in the way. */
+function makeDirectory(path: string, owner: Owner): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return // Another process makes them too.
+    throw error
+  }
+  protectDirectory(path, owner)
+  syncDirectory(dirname(path), owner)
 }

@@ -1,0 +1,111 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Outcome, runProgram } from '../support/processes.ts'
+import { freshFolder, treeOf } from './state-folder.ts'
+
+const opener = new URL('./programs/open.ts', import.meta.url)
+const unguarded = new URL('./programs/open-unguarded.ts', import.meta.url)
+const killer = new URL('./programs/kill-at-step.ts', import.meta.url).href
+
+/** Rounds a step, and how many of them run side by side: they mostly wait for a dead holder's lock to be given up. */
+const ROUNDS = process.env['HOLDFAST_LONG'] === undefined ? 2 : 100
+const SIDE_BY_SIDE = 5
+
+/** The steps of a creation, and whether the key is published by then. */
+const steps: readonly [string, boolean][] = [
+  ['before the lock', false],
+  ['in the lock', false],
+  ['halfway through the temporary write', false],
+  ['after the temporary write', false],
+  ['after fsync', false],
+  ['after the rename', true],
+  ['before the clean-up', true],
+]
+
+interface Opened {
+  readonly id: string
+  readonly created: boolean
+  readonly tookMs: number
+}
+
+const argsOf = (program: URL, directory: string, sync: boolean): readonly string[] =>
+  program === unguarded ? [directory] : [JSON.stringify({ directory, sync })]
+
+/** A creator that is killed at this step. */
+async function killedAt(step: string, program: URL, directory: string, sync: boolean): Promise<void> {
+  const killed = await runProgram(program, {
+    args: argsOf(program, directory, sync),
+    nodeFlags: ['--import', killer],
+    env: { HOLDFAST_TEST_STEP: step },
+  })
+  expect({ step, signal: killed.signal, stderr: killed.stderr }).toEqual({
+    step,
+    signal: 'SIGKILL',
+    stderr: '',
+  })
+}
+
+function open(directory: string, sync: boolean): Promise<Outcome> {
+  return runProgram(opener, { args: argsOf(opener, directory, sync) })
+}
+
+async function inTurns(count: number, act: (round: number) => Promise<void>): Promise<void> {
+  for (let first = 0; first < count; first += SIDE_BY_SIDE) {
+    const rounds = Array.from({ length: Math.min(SIDE_BY_SIDE, count - first) }, (_, index) => first + index)
+    await Promise.all(rounds.map(act))
+  }
+}
+
+describe('a creator that is killed', () => {
+  test.each(steps)(
+    'F29 F46 F27 F28: %s leaves a place that the next open uses by itself',
+    async (step, published) => {
+      await inTurns(ROUNDS, async round => {
+        const directory = join(freshFolder(), 'state')
+        const sync = round % 2 === 0
+        await killedAt(step, opener, directory, sync)
+        const path = join(directory, 'device', 'key.json')
+        expect(existsSync(path)).toBe(published)
+        const before = published ? readFileSync(path, 'utf8') : null
+
+        const next = (await open(directory, sync)).answer as Opened
+        expect(next.created).toBe(!published)
+        expect(next.tookMs).toBeLessThan(5_000)
+        const stored = readFileSync(path, 'utf8')
+        expect(JSON.parse(stored).deviceId).toBe(next.id)
+        if (before !== null) expect(stored).toBe(before)
+
+        const last = (await open(directory, !sync)).answer as Opened
+        expect(last).toMatchObject({ id: next.id, created: false })
+        expect(readFileSync(path, 'utf8')).toBe(stored)
+        expect(treeOf(directory).filter(name => name.endsWith('key.json') && !name.startsWith('.'))).toEqual([
+          join('device', 'key.json'),
+        ])
+      })
+    },
+  )
+
+  test('F46: without the publish step a crash leaves half a key, and the next open has none (negative control)', async () => {
+    const directory = join(freshFolder(), 'state')
+    await killedAt('halfway through the temporary write', unguarded, directory, true)
+    expect((await open(directory, true)).answer).toMatchObject({
+      code: 'KEY_FILE_DAMAGED',
+      detail: { reason: 'truncated' },
+    })
+  })
+
+  test('F20 F27 F29: many that come after it at once get one key', async () => {
+    const openAfter = async (step: string): Promise<void> => {
+      const directory = join(freshFolder(), 'state')
+      await killedAt(step, opener, directory, false)
+      const outcomes = await Promise.all(
+        Array.from({ length: 8 }, (_, index) => open(directory, index % 2 === 0)),
+      )
+      const answers = outcomes.map(outcome => outcome.answer as Opened)
+      expect(new Set(answers.map(answer => answer.id)).size).toBe(1)
+      expect(answers.filter(answer => answer.created)).toHaveLength(step === 'before the clean-up' ? 0 : 1)
+    }
+    await Promise.all(['in the lock', 'after fsync', 'before the clean-up'].map(openAfter))
+  })
+})
