@@ -43,27 +43,38 @@ export interface Wished {
   readonly policy?: AdmissionPolicy
   readonly name?: string | null
   readonly nowMs?: number
+  /** Shown as a device token. */
+  readonly deviceToken?: string
+  readonly handsOutToken?: boolean
+  /** Sign, and then claim another platform. */
+  readonly badlySigned?: boolean
 }
 
 /** A `connect` as a gate would have it: a frame that was sent, parsed, and whose signature was verified. */
 export function attempt(wished: Wished = {}): AdmissionAttempt {
-  const { role = 'operator', token, policy = POLICY, nowMs = Date.now() } = wished
+  const { role = 'operator', token, deviceToken, policy = POLICY, nowMs = Date.now() } = wished
   const asked = wished.scopes ?? ['operator.read']
-  const frame = { identity: wished.identity ?? createEphemeralIdentity(), role, scopes: asked, token, nowMs }
-  const credential: PresentedCredential =
-    token === undefined
-      ? { kind: 'none' }
-      : { kind: 'gateway-token', commitment: gatewayTokenCommitment(token) }
+  const { badlySigned = false } = wished
+  const identity = wished.identity ?? createEphemeralIdentity()
+  const frame = { identity, role, scopes: asked, token: deviceToken ?? token, nowMs, badlySigned }
   const wish = parseWish(policy.roles, role, asked)
   if (wish === null) throw new TypeError('a wish outside the table')
   return {
     frame: { ok: true, wish },
     proof: prove(frame, policy.roles),
-    credential: wished.credential ?? credential,
+    credential: wished.credential ?? credentialOf(wished),
     origin: wished.origin ?? LOCAL,
     policy,
     name: wished.name ?? null,
+    claimedDeviceId: identity.id,
+    ...(wished.handsOutToken !== undefined && { handsOutToken: wished.handsOutToken }),
   }
+}
+
+function credentialOf({ token, deviceToken }: Wished): PresentedCredential {
+  if (deviceToken !== undefined) return { kind: 'device-token', token: deviceToken, via: 'deviceToken' }
+  if (token === undefined) return { kind: 'none' }
+  return { kind: 'gateway-token', commitment: gatewayTokenCommitment(token) }
 }
 
 interface Proven {
@@ -72,6 +83,7 @@ interface Proven {
   readonly scopes: readonly string[]
   readonly token: string | undefined
   readonly nowMs: number
+  readonly badlySigned: boolean
 }
 
 function prove(proven: Proven, roles: RoleTable) {
@@ -89,7 +101,8 @@ function prove(proven: Proven, roles: RoleTable) {
   const { identity, role } = proven
   const signed = signOpenClawProof({ identity, challenge, client, role, scopes: proven.scopes, auth })
   const { signedAtMs, ...device } = signed
-  const { id, mode, version, platform } = client
+  const { id, mode, version } = client
+  const platform = proven.badlySigned ? 'another' : client.platform
   const text = JSON.stringify({
     type: 'req',
     id: '1',

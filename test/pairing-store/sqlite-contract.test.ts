@@ -7,6 +7,7 @@ import { admissionContract } from './contract/admissions.ts'
 import { deviceContract } from './contract/devices.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
+import { tokenContract } from './contract/tokens.ts'
 
 describe('the pairing store on SQLite', () => {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-store-'))
@@ -24,4 +25,5 @@ describe('the pairing store on SQLite', () => {
   admissionContract(openStore)
   requestContract(openStore)
   deviceContract(openStore)
+  tokenContract(openStore)
 })

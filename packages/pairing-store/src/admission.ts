@@ -1,15 +1,28 @@
 import { type Decision, decide, isVerifiedProof, type Refusal } from '@holdfast/handshake'
-import { proofOf, type Reader, readFacts, readReviewFacts, readRoom } from './internal/admission-facts.ts'
+import { isPairingStoreError } from './errors.ts'
+import {
+  proofOf,
+  type Reader,
+  readFacts,
+  readReviewFacts,
+  readRoom,
+  type TokenFacts,
+} from './internal/admission-facts.ts'
 import { toRequest } from './internal/rows.ts'
 import type { Transaction } from './internal/transaction.ts'
 import type { Admission, AdmissionAttempt } from './pairing-store.ts'
-import type { RequestRecord } from './records.ts'
+import type { IssuedToken, RequestRecord } from './records.ts'
 import { registerDevice } from './registration.ts'
 import { isFresh, openRequest, refreshRequest } from './requests.ts'
+import { handOutToken, promoteToken } from './tokens.ts'
 
 type Admitted = Extract<Decision, { readonly outcome: 'admitted' }>
 type Asked = Extract<Decision, { readonly outcome: 'ask' }>
-type Mutate = <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>
+/** `mostMs`: how long it waits for other writers, where that is less than usual. */
+type Mutate = <Result>(work: (tx: Transaction) => Promise<Result>, mostMs?: number) => Promise<Result>
+
+/** How long an admission that needs no writing may be held up by the handing out of a token. */
+const TOKEN_WAIT_MS = 500
 
 /**
  * Decide a `connect`: by reading alone where nothing has to be written, else in a transaction that reads the facts again
@@ -17,14 +30,32 @@ type Mutate = <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Re
  */
 export async function admit(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
   assertProof(attempt)
-  const decision = decide(await readFacts(reader, attempt))
+  const { facts, tokens } = await readFacts(reader, attempt, reader.clock())
+  const decision = decide(facts)
   if (decision.outcome === 'refused') return refused(decision, decision.refusal)
-  if (decision.outcome === 'admitted' && !decision.registers) return admitted(attempt, decision)
   if (decision.outcome === 'ask') {
     const answer = await askWithoutWriting(reader, attempt, decision)
-    if (answer !== null) return answer
+    return answer ?? mutate(tx => admitInside(tx, attempt))
   }
-  return mutate(tx => admitInside(tx, attempt))
+  if (decision.registers || tokens.shown === 'pending') return mutate(tx => admitInside(tx, attempt))
+  return isTokenDue(attempt, tokens) ? admitWithToken(reader, attempt, mutate) : admitted(attempt, decision)
+}
+
+/** A store that cannot be written now keeps nobody out who needs nothing written but a token. */
+async function admitWithToken(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
+  try {
+    return await mutate(tx => admitInside(tx, attempt), TOKEN_WAIT_MS)
+  } catch (error) {
+    const unwritten =
+      isPairingStoreError(error, 'STORE_BUSY') || isPairingStoreError(error, 'STORE_WRITE_FAILED')
+    if (!unwritten) throw error
+    return admit(reader, { ...attempt, handsOutToken: false }, mutate)
+  }
+}
+
+function isTokenDue(attempt: AdmissionAttempt, tokens: TokenFacts): boolean {
+  const shown = attempt.credential.kind === 'gateway-token' && proofOf(attempt) !== null
+  return attempt.handsOutToken === true && shown && tokens.due
 }
 
 /** What the rules say of a connection that lives already. Writes nothing. */
@@ -50,7 +81,7 @@ async function askWithoutWriting(
 }
 
 async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<Admission> {
-  const facts = await readFacts(tx, attempt)
+  const { facts, tokens } = await readFacts(tx, attempt, tx.nowMs)
   const proof = proofOf(attempt)
   const { room, open } =
     proof === null ? { room: facts.room, open: null } : await readRoom(tx, facts, proof, tx.nowMs)
@@ -66,7 +97,10 @@ async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<
     return asked(decision, opened, opened)
   }
   if (decision.registers) await registerFrom(tx, attempt)
-  return admitted(attempt, decision)
+  const { deviceId, wish } = proof
+  if (tokens.shown === 'pending') await promoteToken(tx, deviceId, wish.role)
+  const token = isTokenDue(attempt, tokens) ? await handOutToken(tx, deviceId, wish.role) : null
+  return admitted(attempt, decision, token)
 }
 
 async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise<void> {
@@ -94,7 +128,11 @@ function assertProof(attempt: AdmissionAttempt): void {
   }
 }
 
-function admitted(attempt: AdmissionAttempt, decision: Admitted): Admission {
+function admitted(
+  attempt: AdmissionAttempt,
+  decision: Admitted,
+  deviceToken: IssuedToken | null = null,
+): Admission {
   const { credential } = attempt
   return {
     outcome: 'admitted',
@@ -103,6 +141,7 @@ function admitted(attempt: AdmissionAttempt, decision: Admitted): Admission {
     scopes: decision.scopes,
     registered: decision.registers,
     generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
+    deviceToken,
   }
 }
 

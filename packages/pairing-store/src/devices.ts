@@ -8,6 +8,7 @@ import { readDevice, reloadDevice, type Transaction } from './internal/transacti
 import type { DeviceAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord } from './records.ts'
 import { closeRequest } from './requests.ts'
+import { dropTokens } from './tokens.ts'
 
 type TooSmall = Extract<DeviceAnswer, { outcome: 'approver-too-small' }>
 
@@ -83,6 +84,7 @@ export async function revokeDevice(
     await putRole(tx, device.deviceId, role, { ...tombstone, grant_scopes: null })
   }
   if (!options.keepRegistration) await closeRegistration(tx, device)
+  await dropTokens(tx, device.deviceId, role)
   await closeRequests(tx, device.deviceId, role)
   return changed(tx, device.deviceId)
 }

@@ -17,12 +17,15 @@ export type {
   PairingStore,
   RegisterAnswer,
   RejectAnswer,
+  TokenAnswer,
 } from './pairing-store.ts'
 export type {
   Actor,
   DeviceRecord,
   DeviceRole,
+  DeviceTokenRecord,
   GatewaySettings,
+  IssuedToken,
   RequestRecord,
   TokenGeneration,
 } from './records.ts'

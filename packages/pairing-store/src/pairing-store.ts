@@ -9,7 +9,15 @@ import type {
 } from '@holdfast/handshake'
 import type { DeviceId, DeviceIdentity } from '@holdfast/identity'
 import type { ChangeListener } from './changes.ts'
-import type { Actor, DeviceRecord, GatewaySettings, RequestRecord, TokenGeneration } from './records.ts'
+import type {
+  Actor,
+  DeviceRecord,
+  DeviceTokenRecord,
+  GatewaySettings,
+  IssuedToken,
+  RequestRecord,
+  TokenGeneration,
+} from './records.ts'
 
 /** One well-formed `connect`, as the gate saw it. */
 export interface AdmissionAttempt {
@@ -20,6 +28,12 @@ export interface AdmissionAttempt {
   readonly policy: AdmissionPolicy
   /** The name that the peer gives itself, or `null`. Cleaned before it is stored. */
   readonly name: string | null
+  /** The device id in the frame, proven or not: a device token is looked up under it. @defaultValue the proven one */
+  readonly claimedDeviceId?: DeviceId | null
+  /**
+   * Shall a device that shows the gateway token be handed a device token, where its role has none? @defaultValue false
+   */
+  readonly handsOutToken?: boolean
 }
 
 export type Admission =
@@ -33,6 +47,8 @@ export type Admission =
       readonly registered: boolean
       /** The generation of the gateway token that was shown, or `null`. */
       readonly generationId: string | null
+      /** The device token that was made for it, or `null`: shown here once, and stored as a hash. */
+      readonly deviceToken: IssuedToken | null
     }
   | {
       readonly outcome: 'refused'
@@ -66,6 +82,21 @@ export type RejectAnswer =
 
 export type DeviceAnswer =
   | { readonly outcome: 'changed' | 'unchanged'; readonly device: DeviceRecord }
+  | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+export type TokenAnswer =
+  | {
+      readonly outcome: 'issued' | 'rotated'
+      readonly issued: IssuedToken
+      /** What the device may have in the role now. A token carries no scopes of its own and changes nothing about them. */
+      readonly scopes: readonly Scope[]
+    }
+  /** The device gets it with its next hello under the gateway token; until then nothing changes. */
+  | { readonly outcome: 'promised'; readonly scopes: readonly Scope[] }
+  | { readonly outcome: 'revoked' }
+  /** Issuing: there is a live one, which stays. Rotating, revoking: there is none. */
+  | { readonly outcome: 'token-live' | 'token-absent' }
   | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }
   | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
 
@@ -134,6 +165,35 @@ export interface PairingStore {
   ): Promise<DeviceAnswer>
   /** Lifts the tombstones: the former trust comes back, without grants. */
   reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer>
+  /**
+   * A device token for a role that has none. It may be shown beside a proof of that device, in that role, instead of the
+   * gateway token; it gives no authority of its own, and dies with the device's or the role's.
+   */
+  issueDeviceToken(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string },
+  ): Promise<TokenAnswer>
+  /**
+   * A new token beside the current one. Its first use makes it the current one, and the former stays good for 60 s more;
+   * where it is not used within a week it is void, and the current one was never touched.
+   */
+  rotateDeviceToken(
+    deviceId: DeviceId,
+    options: {
+      readonly by: Actor
+      readonly role: string
+      /** What the caller takes the token to be good for: refused where the device, or the caller, does not reach that far. */
+      readonly scopes?: readonly string[]
+      /** `hello`: nobody sees it but the device, at its next hello under the gateway token. @defaultValue 'answer' */
+      readonly delivery?: 'answer' | 'hello'
+    },
+  ): Promise<TokenAnswer>
+  /** Every token of the device in that role is void. No live connection ends by it: {@link revokeDevice} does that. */
+  revokeDeviceToken(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string },
+  ): Promise<TokenAnswer>
+  listDeviceTokens(deviceId: DeviceId): Promise<readonly DeviceTokenRecord[]>
   /** A connection was seen. Written behind, in batches. */
   noteSeen(deviceId: DeviceId): void
 

@@ -57,6 +57,28 @@ export interface RequestRecord {
   readonly expiresAtMs: number
 }
 
+/** What may be known of a device's token in one role: never the token. Times are in ms since the epoch. */
+export interface DeviceTokenRecord {
+  readonly deviceId: DeviceId
+  readonly role: Role
+  /** When the current one was made. */
+  readonly issuedAtMs: number
+  /** When the one of a rotation that nobody finished was made, and until when it may be used; `null` where there is none. */
+  readonly pending: { readonly issuedAtMs: number; readonly expiresAtMs: number } | null
+  /** Since when a new one is promised for the device's next hello, or `null`. */
+  readonly promisedAtMs: number | null
+}
+
+/** A device token, shown once: what is stored of it is a hash. */
+export interface IssuedToken {
+  readonly token: string
+  readonly deviceId: DeviceId
+  readonly role: Role
+  readonly issuedAtMs: number
+  /** Until when it must be used for the first time, where it is to take the place of another; else `null`. */
+  readonly expiresAtMs: number | null
+}
+
 /** Who changes something. A store-writer holds every scope; a device never gives what it does not hold. */
 export type Actor =
   | { readonly kind: 'store-writer' }

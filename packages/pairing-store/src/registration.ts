@@ -80,7 +80,7 @@ export async function registerLocal(tx: Transaction, options: LocalRegistration)
   if (role === null) return { outcome: 'refused', reason: 'role-unknown' }
   const generationId = gatewayTokenCommitment(options.gatewayToken)
   const attempt = localAttempt(tx, options, role, generationId)
-  const decision = decide(await readFacts(tx, attempt))
+  const decision = decide((await readFacts(tx, attempt, tx.nowMs)).facts)
   const { device } = decision.facts
   if (decision.outcome === 'refused') {
     const revoked = decision.refusal.code === 'device-revoked'

@@ -7,7 +7,15 @@ import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { attempt, MANY_SCOPES_POLICY, REMOTE, scopes } from '../attempts.ts'
 
 export interface ChildOrders {
-  readonly task: 'mutate' | 'mutate-unguarded' | 'acknowledge' | 'acknowledge-early' | 'hold-lock' | 'open'
+  readonly task:
+    | 'mutate'
+    | 'mutate-unguarded'
+    | 'acknowledge'
+    | 'acknowledge-early'
+    | 'rotate'
+    | 'rotate-unguarded'
+    | 'hold-lock'
+    | 'open'
   readonly path: string
   /** It starts when this file is there. */
   readonly barrier: string
@@ -110,6 +118,35 @@ async function acknowledge(early: boolean): Promise<void> {
   }
 }
 
+/** A client that rotates its token and keeps each new one, which is what it tells, and only then uses it. */
+async function rotate(): Promise<void> {
+  const store = await openSqliteStore({ path: orders.path })
+  await pass()
+  const identity = identityFrom({ seed: orders.shared })
+  for (;;) {
+    const answer = await store.rotateDeviceToken(identity.id, { by: BY, role: 'operator' })
+    if (answer.outcome !== 'rotated') throw new Error(answer.outcome)
+    const { token } = answer.issued
+    tell({ kind: 'kept', id: token })
+    const used = await store.admit(attempt({ identity, deviceToken: token }))
+    if (used.outcome !== 'admitted') throw new Error(used.refusal.code)
+  }
+}
+
+// What the guard is for: the old one dies where the new one is made, and the client may die before it has it.
+async function rotateUnguarded(): Promise<void> {
+  const store = await openSqliteStore({ path: orders.path })
+  await pass()
+  const { id } = identityFrom({ seed: orders.shared })
+  for (;;) {
+    await store.revokeDeviceToken(id, { by: BY, role: 'operator' })
+    const answer = await store.issueDeviceToken(id, { by: BY, role: 'operator' })
+    if (answer.outcome !== 'issued') throw new Error(answer.outcome)
+    await wait(1)
+    tell({ kind: 'kept', id: answer.issued.token })
+  }
+}
+
 async function holdLock(): Promise<void> {
   const database = new DatabaseSync(orders.path)
   await pass()
@@ -132,6 +169,8 @@ const tasks = {
   'mutate-unguarded': mutateUnguarded,
   acknowledge: () => acknowledge(false),
   'acknowledge-early': () => acknowledge(true),
+  rotate,
+  'rotate-unguarded': rotateUnguarded,
   'hold-lock': holdLock,
   open,
 }

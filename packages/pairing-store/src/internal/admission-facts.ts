@@ -6,6 +6,7 @@ import type {
   VerifiedProof,
 } from '@holdfast/handshake'
 import type { AdmissionAttempt } from '../pairing-store.ts'
+import { slotOf, type TokenSlot } from './device-token.ts'
 import type { FactsRow, Queries } from './queries.ts'
 import { scopesOrNull, scopesToText } from './rows.ts'
 import type { RequestTable } from './schema.ts'
@@ -29,6 +30,20 @@ export function proofOf(attempt: AdmissionAttempt): VerifiedProof | null {
   return attempt.proof.verdict === 'verified' ? attempt.proof.proof : null
 }
 
+/** What is known of the device's tokens in the wished role: no rule decides on it, but what is written is. */
+export interface TokenFacts {
+  /** Which live one was shown, or `null`. */
+  readonly shown: TokenSlot | null
+  /** Is one to be handed out: is there none, or was a new one promised? */
+  readonly due: boolean
+}
+
+/** Facts as they were at one moment. */
+export interface ReadFacts {
+  readonly facts: AdmissionFacts
+  readonly tokens: TokenFacts
+}
+
 /**
  * What the rules decide on, read now and in one statement. The room for requests matters only where a person would be
  * asked, and is read then: {@link readRoom}.
@@ -36,28 +51,39 @@ export function proofOf(attempt: AdmissionAttempt): VerifiedProof | null {
 export async function readFacts(
   { session, queries }: Pick<Reader, 'session' | 'queries'>,
   attempt: AdmissionAttempt,
-): Promise<AdmissionFacts> {
+  nowMs: number,
+): Promise<ReadFacts> {
   const proof = proofOf(attempt)
   const { credential } = attempt
+  const proven = proof === null ? null : proof.deviceId
   const rows = await session.all(queries.facts, {
     generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
-    deviceId: proof === null ? null : proof.deviceId,
+    deviceId: proven,
+    tokenDeviceId: proven ?? attempt.claimedDeviceId ?? null,
     role: (proof ?? attempt.frame).wish.role,
   })
   const row = rows[0]
   if (row === undefined) throw new Error('the row of the store is gone')
+  const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
   return {
-    frame: attempt.frame,
-    proof: attempt.proof,
-    origin: attempt.origin,
-    policy: attempt.policy,
-    credential: credentialFact(attempt, row),
-    device: deviceFacts(row),
-    room: { ok: true },
+    facts: {
+      frame: attempt.frame,
+      proof: attempt.proof,
+      origin: attempt.origin,
+      policy: attempt.policy,
+      credential: credentialFact(attempt, row, shown),
+      device: deviceFacts(row),
+      room: { ok: true },
+    },
+    tokens: { shown, due: row.current_hash === null || row.promised_at_ms !== null },
   }
 }
 
-function credentialFact({ credential }: AdmissionAttempt, row: FactsRow): CredentialFact {
+function credentialFact(
+  { credential }: AdmissionAttempt,
+  row: FactsRow,
+  shown: TokenSlot | null,
+): CredentialFact {
   switch (credential.kind) {
     case 'gateway-token':
       return {
@@ -65,7 +91,8 @@ function credentialFact({ credential }: AdmissionAttempt, row: FactsRow): Creden
         registers: isCurrent(credential.commitment, row) && row.registers === 1,
       }
     case 'device-token':
-      // No device token is live. The peer that sent it as a gateway token is told that it is not one.
+      if (shown !== null) return { kind: 'device-token' }
+      // The peer that sent it as a gateway token is told that it is not one.
       return {
         kind: 'wrong',
         presented: credential.via === 'deviceToken' ? 'device-token' : 'gateway-token',
@@ -116,15 +143,15 @@ export async function readRoom(
  * The same for a connection that lives already: its credential was good for the handshake and is not asked for again. A
  * peer without a device lives by the gateway token alone, which must be the current one still.
  */
-export async function readReviewFacts(
-  reader: Pick<Reader, 'session' | 'queries'>,
-  attempt: AdmissionAttempt,
-): Promise<AdmissionFacts> {
-  if (proofOf(attempt) !== null) return readFacts(reader, { ...attempt, credential: { kind: 'none' } })
+export async function readReviewFacts(reader: Reader, attempt: AdmissionAttempt): Promise<AdmissionFacts> {
+  const nowMs = reader.clock()
+  if (proofOf(attempt) !== null) {
+    return (await readFacts(reader, { ...attempt, credential: { kind: 'none' } }, nowMs)).facts
+  }
   const { credential } = attempt
   const [store] = await reader.session.all(reader.queries.store, {})
   const current =
     store !== undefined && credential.kind === 'gateway-token' && isCurrent(credential.commitment, store)
-  const facts = await readFacts(reader, attempt)
+  const { facts } = await readFacts(reader, attempt, nowMs)
   return current ? facts : { ...facts, credential: { kind: 'wrong', presented: 'gateway-token' } }
 }

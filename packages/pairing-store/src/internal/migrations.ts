@@ -8,7 +8,7 @@ export type TableEnd = RawBuilder<unknown> | null
 type Migration = (db: Kysely<Schema>, keyed: TableEnd) => Promise<void>
 
 /** Step n makes schema n out of schema n − 1. Written for every back end at once. */
-const MIGRATIONS: readonly Migration[] = [createTables]
+const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens]
 
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length
@@ -80,6 +80,24 @@ async function createTables(db: Kysely<Schema>, keyed: TableEnd): Promise<void> 
     .addColumn('subject', 'text')
     .addColumn('device_id', 'text')
     .addColumn('outcome', 'text')
+    .execute()
+}
+
+async function createDeviceTokens({ schema }: Kysely<Schema>, keyed: TableEnd): Promise<void> {
+  await schema
+    .createTable('device_token')
+    .addColumn('device_id', 'text', c => c.notNull().references('device.device_id'))
+    .addColumn('role', 'text', c => c.notNull())
+    .addColumn('current_hash', 'text', c => c.notNull())
+    .addColumn('issued_at_ms', 'bigint', c => c.notNull())
+    .addColumn('pending_hash', 'text')
+    .addColumn('pending_at_ms', 'bigint')
+    .addColumn('pending_until_ms', 'bigint')
+    .addColumn('previous_hash', 'text')
+    .addColumn('previous_until_ms', 'bigint')
+    .addColumn('promised_at_ms', 'bigint')
+    .addPrimaryKeyConstraint('device_token_key', ['device_id', 'role'])
+    .$call(table => endTable(table, keyed))
     .execute()
 }
 

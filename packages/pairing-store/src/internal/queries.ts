@@ -1,9 +1,10 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely'
-import type { DeviceTable, RequestTable, Schema } from './schema.ts'
+import type { TokenHashes } from './device-token.ts'
+import type { DeviceTable, DeviceTokenTable, RequestTable, Schema } from './schema.ts'
 import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 
 /** Everything that an admission is decided on, but for the room for requests. */
-export interface FactsRow {
+export interface FactsRow extends TokenHashes {
   readonly current_generation: string | null
   readonly registers: number | null
   readonly standing: DeviceTable['standing'] | null
@@ -11,11 +12,15 @@ export interface FactsRow {
   readonly grant_scopes: string | null
   readonly narrowed_to: string | null
   readonly role_revoked_at_ms: number | null
+  readonly promised_at_ms: number | null
 }
 
 export interface FactsKey {
   readonly generationId: string | null
+  /** The proven one. */
   readonly deviceId: string | null
+  /** The claimed one, whose tokens are looked up. */
+  readonly tokenDeviceId: string | null
   readonly role: string
 }
 
@@ -64,6 +69,8 @@ export interface Queries {
     { readonly nowMs: number },
     { readonly request_id: string; readonly device_id: string }
   >
+  readonly tokensOf: PreparedQuery<{ readonly deviceId: string }, DeviceTokenTable>
+  readonly tokenOf: PreparedQuery<{ readonly deviceId: string; readonly role: string }, DeviceTokenTable>
   readonly deviceById: PreparedQuery<{ readonly deviceId: string }, DeviceRoleRow>
   readonly devicePage: PreparedQuery<{ readonly after: string; readonly limit: number }, DeviceRoleRow>
   readonly schemaVersion: PreparedQuery<Record<never, never>, { readonly version: number }>
@@ -89,6 +96,11 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
             .onRef('device_role.device_id', '=', 'device.device_id')
             .on('device_role.role', '=', value('role')),
         )
+        .leftJoin('device_token', join =>
+          join
+            .on('device_token.device_id', '=', value('tokenDeviceId') ?? '')
+            .on('device_token.role', '=', value('role')),
+        )
         .select([
           'store.current_generation',
           'token_generation.registers',
@@ -97,6 +109,12 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
           'device_role.grant_scopes',
           'device_role.narrowed_to',
           'device_role.revoked_at_ms as role_revoked_at_ms',
+          'device_token.current_hash',
+          'device_token.pending_hash',
+          'device_token.pending_until_ms',
+          'device_token.previous_hash',
+          'device_token.previous_until_ms',
+          'device_token.promised_at_ms',
         ]),
     ),
     room: prepareQuery(value => {
@@ -149,6 +167,16 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
         .selectFrom('request')
         .select(['request_id', 'device_id'])
         .where('expires_at_ms', '<=', value('nowMs')),
+    ),
+    tokensOf: prepareQuery(value =>
+      db.selectFrom('device_token').selectAll().where('device_id', '=', value('deviceId')).orderBy('role'),
+    ),
+    tokenOf: prepareQuery(value =>
+      db
+        .selectFrom('device_token')
+        .selectAll()
+        .where('device_id', '=', value('deviceId'))
+        .where('role', '=', value('role')),
     ),
     deviceById: prepareQuery(value =>
       withRoles(db, db.selectFrom('device').selectAll().where('device_id', '=', value('deviceId'))),

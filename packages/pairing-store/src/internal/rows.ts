@@ -1,9 +1,15 @@
 import type { Role, Scope } from '@holdfast/handshake'
 import { type DeviceId, type PublicKey, parsePublicKey } from '@holdfast/identity'
 import type { StoreChange } from '../changes.ts'
-import type { DeviceRecord, DeviceRole, RequestRecord, TokenGeneration } from '../records.ts'
+import type {
+  DeviceRecord,
+  DeviceRole,
+  DeviceTokenRecord,
+  RequestRecord,
+  TokenGeneration,
+} from '../records.ts'
 import type { DeviceRoleRow } from './queries.ts'
-import type { ChangeTable, RequestTable, TokenGenerationTable } from './schema.ts'
+import type { ChangeTable, DeviceTokenTable, RequestTable, TokenGenerationTable } from './schema.ts'
 
 /** Scopes as one column. Their alphabet has no blank. */
 export function scopesToText(scopes: readonly string[]): string {
@@ -83,6 +89,19 @@ export function toRequest(row: RequestTable): RequestRecord {
     createdAtMs: row.created_at_ms,
     lastSeenAtMs: row.last_seen_at_ms,
     expiresAtMs: row.expires_at_ms,
+  }
+}
+
+/** A pending one whose time is over is none. */
+export function toDeviceToken(row: DeviceTokenTable, nowMs: number): DeviceTokenRecord {
+  const { pending_at_ms: issuedAtMs, pending_until_ms: expiresAtMs } = row
+  const waits = issuedAtMs !== null && expiresAtMs !== null && nowMs < expiresAtMs
+  return {
+    deviceId: row.device_id as DeviceId,
+    role: row.role as Role,
+    issuedAtMs: row.issued_at_ms,
+    pending: waits ? { issuedAtMs, expiresAtMs } : null,
+    promisedAtMs: row.promised_at_ms,
   }
 }
 

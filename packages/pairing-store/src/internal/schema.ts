@@ -7,6 +7,7 @@ export interface Schema {
   request: RequestTable
   token_generation: TokenGenerationTable
   change_log: ChangeTable
+  device_token: DeviceTokenTable
 }
 
 /** One row. `last_sequence` is drawn from in every transaction that changes trust: its row lock orders them. */
@@ -88,4 +89,21 @@ export interface ChangeTable {
   subject: string | null
   device_id: string | null
   outcome: string | null
+}
+
+/** The tokens of one device in one role, by their hashes. Where there is a row there is a current token. */
+export interface DeviceTokenTable {
+  device_id: string
+  role: string
+  current_hash: string
+  issued_at_ms: number
+  /** Of a rotation that nobody finished yet. */
+  pending_hash: string | null
+  pending_at_ms: number | null
+  pending_until_ms: number | null
+  /** The one that the current one took the place of. */
+  previous_hash: string | null
+  previous_until_ms: number | null
+  /** When a new token was promised for the device's next hello, or `null`. */
+  promised_at_ms: number | null
 }

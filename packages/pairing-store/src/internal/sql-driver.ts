@@ -30,8 +30,10 @@ export interface SqlDriver {
   /**
    * Runs `work` in a transaction in which nobody else writes, and commits it durably; rolls back where it throws.
    * `work` runs again where the database asks for it, so that it may have no effects but those on the session.
+   *
+   * @param mostMs how long it waits for other writers, where that is less than usual
    */
-  transact<Result>(work: (session: Session) => Promise<Result>): Promise<Result>
+  transact<Result>(work: (session: Session) => Promise<Result>, mostMs?: number): Promise<Result>
   /** A transaction of this process has been committed: listeners hear of it before this returns. */
   published(): void
   subscribe(listener: ChangeListener): () => void

@@ -19,15 +19,24 @@ import type {
   PairingStore,
   RegisterAnswer,
   RejectAnswer,
+  TokenAnswer,
 } from '../pairing-store.ts'
-import type { Actor, DeviceRecord, GatewaySettings, RequestRecord, TokenGeneration } from '../records.ts'
+import type {
+  Actor,
+  DeviceRecord,
+  DeviceTokenRecord,
+  GatewaySettings,
+  RequestRecord,
+  TokenGeneration,
+} from '../records.ts'
 import { type LocalRegistration, registerLocal } from '../registration.ts'
 import { approveRequest, isRequestId, rejectRequest } from '../requests.ts'
+import { issueDeviceToken, type RotationOptions, revokeDeviceToken, rotateDeviceToken } from '../tokens.ts'
 import type { Reader } from './admission-facts.ts'
 import { appendChanges, type PendingChange } from './change-log.ts'
 import { cursorOf, limitOf, pageOf } from './pages.ts'
 import { prepareQueries, type Queries } from './queries.ts'
-import { toDevices, toGeneration, toRequest } from './rows.ts'
+import { toDevices, toDeviceToken, toGeneration, toRequest } from './rows.ts'
 import type { StoreTable } from './schema.ts'
 import { SeenTimes } from './seen-times.ts'
 import type { Session, SqlDriver } from './sql-driver.ts'
@@ -109,7 +118,7 @@ export class SqlStore implements PairingStore {
   }
 
   async admit(attempt: AdmissionAttempt): Promise<Admission> {
-    return admit(this.#reader, attempt, work => this.#mutate(work))
+    return admit(this.#reader, attempt, (work, mostMs) => this.#mutate(work, mostMs))
   }
 
   async review(attempt: AdmissionAttempt): Promise<Decision> {
@@ -167,6 +176,39 @@ export class SqlStore implements PairingStore {
   async reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer> {
     const { by } = actorOf(options)
     return this.#mutate(tx => reinstateDevice(tx, deviceId, by))
+  }
+
+  async issueDeviceToken(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string },
+  ): Promise<TokenAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => issueDeviceToken(tx, deviceId, by, options.role))
+  }
+
+  async rotateDeviceToken(
+    deviceId: DeviceId,
+    options: { readonly by: Actor } & Partial<RotationOptions> & Pick<RotationOptions, 'role'>,
+  ): Promise<TokenAnswer> {
+    const { by } = actorOf(options)
+    const { role, scopes = null, delivery = 'answer' } = options
+    return this.#mutate(tx => rotateDeviceToken(tx, deviceId, by, { role, scopes, delivery }))
+  }
+
+  async revokeDeviceToken(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly role: string },
+  ): Promise<TokenAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => revokeDeviceToken(tx, deviceId, by, options.role))
+  }
+
+  async listDeviceTokens(deviceId: DeviceId): Promise<readonly DeviceTokenRecord[]> {
+    const id = parseDeviceId(deviceId)
+    if (id === null) return []
+    const nowMs = this.#options.clock()
+    const rows = await this.#driver.all(this.#queries.tokensOf, { deviceId: id })
+    return rows.map(row => toDeviceToken(row, nowMs))
   }
 
   noteSeen(deviceId: DeviceId): void {
@@ -233,14 +275,14 @@ export class SqlStore implements PairingStore {
     return store
   }
 
-  async #mutate<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  async #mutate<Result>(work: (tx: Transaction) => Promise<Result>, mostMs?: number): Promise<Result> {
     const result = await this.#driver.transact(async session => {
       const changes: PendingChange[] = []
       const tx = await this.#begin(session, change => void changes.push(change))
       const answer = await work(tx)
       await appendChanges(session, changes)
       return answer
-    })
+    }, mostMs)
     this.#driver.published()
     return result
   }

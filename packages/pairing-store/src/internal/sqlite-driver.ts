@@ -67,9 +67,13 @@ export class SqliteDriver implements SqlDriver {
     })
   }
 
-  async transact<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+  async transact<Result>(
+    work: (session: Session) => Promise<Result>,
+    mostMs: number = Number.POSITIVE_INFINITY,
+  ): Promise<Result> {
     this.#assertOpen()
-    const deadline = { startedMs: stopwatchMs(), busyTimeoutMs: this.#busyTimeoutMs }
+    const busyTimeoutMs = Math.min(mostMs, this.#busyTimeoutMs)
+    const deadline = { startedMs: stopwatchMs(), busyTimeoutMs }
     const mine = this.#turn.then(() =>
       retryWhileBusy(this.#path, deadline, () => {
         this.#assertUsable()

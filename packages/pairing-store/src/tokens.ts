@@ -1,0 +1,199 @@
+import { missingScopes, parseRole, parseScopes, type Role, type Scope } from '@holdfast/handshake'
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import { lackingOf, reachOf } from './authority.ts'
+import { createDeviceToken, hashDeviceToken } from './internal/device-token.ts'
+import type { DeviceTokenTable } from './internal/schema.ts'
+import { readDevice, type Transaction } from './internal/transaction.ts'
+import type { TokenAnswer } from './pairing-store.ts'
+import type { Actor, DeviceRecord, IssuedToken } from './records.ts'
+
+/** How long a token that another took the place of is still good: sibling processes have read it already. */
+export const SIBLING_GRACE_MS = 60_000
+/** How long the token of a rotation waits for its first use: an install that is switched off over a holiday comes back to it. */
+export const PENDING_TTL_MS = 7 * 24 * 60 * 60_000
+
+/** The device and role whose tokens are to change, and what the device may have there. */
+interface Target {
+  readonly device: DeviceRecord
+  readonly role: Role
+  readonly scopes: readonly Scope[]
+}
+
+type Refused = Exclude<TokenAnswer, { readonly outcome: 'issued' | 'rotated' | 'promised' | 'revoked' }>
+
+/** What acting on another's tokens takes is what acting on its authority in that role takes. */
+async function findTarget(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  roleText: string,
+): Promise<Target | Refused> {
+  const id = parseDeviceId(deviceId)
+  const device = id === null ? null : await readDevice(tx, id)
+  if (device === null) return { outcome: 'unknown' }
+  const { table, ceiling } = tx.settings
+  const role = parseRole(table, roleText)
+  const own = device.roles.find(each => each.role === role)
+  if (role === null || (own === undefined && device.trust === 'approved')) return { outcome: 'role-unknown' }
+  const scopes = reachOf(table, ceiling, device, role)
+  const isSelf = by.kind === 'device' && by.deviceId === device.deviceId
+  if (by.kind === 'device' && !isSelf) {
+    const actor = await readDevice(tx, by.deviceId)
+    const missing = lackingOf(tx.settings, by, actor, [{ role, scopes }])
+    if (missing !== null) return { outcome: 'approver-too-small', missing }
+  }
+  if (device.trust === 'revoked' || (own?.revokedAtMs ?? null) !== null) return { outcome: 'device-revoked' }
+  return { device, role, scopes }
+}
+
+function isRefused(target: Target | Refused): target is Refused {
+  return 'outcome' in target
+}
+
+async function findRow(tx: Transaction, deviceId: DeviceId, role: Role): Promise<DeviceTokenTable | null> {
+  return (await tx.session.all(tx.queries.tokenOf, { deviceId, role }))[0] ?? null
+}
+
+/** A first token, where there is none. */
+export async function issueDeviceToken(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  role: string,
+): Promise<TokenAnswer> {
+  const target = await findTarget(tx, deviceId, by, role)
+  if (isRefused(target)) return target
+  const row = await findRow(tx, target.device.deviceId, target.role)
+  if (row !== null) return { outcome: 'token-live' }
+  const issued = await putCurrent(tx, target.device.deviceId, target.role)
+  return { outcome: 'issued', issued, scopes: target.scopes }
+}
+
+export interface RotationOptions {
+  readonly role: string
+  readonly scopes: readonly string[] | null
+  readonly delivery: 'answer' | 'hello'
+}
+
+/** A token beside the current one, or the promise of one. */
+export async function rotateDeviceToken(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  options: RotationOptions,
+): Promise<TokenAnswer> {
+  const target = await findTarget(tx, deviceId, by, options.role)
+  if (isRefused(target)) return target
+  const tooWide = options.scopes === null ? null : beyond(tx, target, by, options.scopes)
+  if (tooWide !== null) return tooWide
+  const { device, role, scopes } = target
+  const row = await findRow(tx, device.deviceId, role)
+  if (row === null) return { outcome: 'token-absent' }
+  if (options.delivery === 'hello') {
+    await updateRow(tx, device.deviceId, role, { promised_at_ms: row.promised_at_ms ?? tx.nowMs })
+    return { outcome: 'promised', scopes }
+  }
+  return { outcome: 'rotated', issued: await putPending(tx, device.deviceId, role), scopes }
+}
+
+/** Nobody rotates a token into more than the device has, nor names more than they hold themselves. */
+function beyond(tx: Transaction, target: Target, by: Actor, texts: readonly string[]): Refused | null {
+  const { table } = tx.settings
+  const { role } = target
+  const wished = parseScopes(table, role, texts)
+  if (wished === null) return { outcome: 'scope-unknown' }
+  const missing = new Set(missingScopes(table, role, target.scopes, wished))
+  // Whoever acts from another role holds everything there, or is the device itself.
+  if (by.kind === 'device' && by.role === role) {
+    for (const scope of missingScopes(table, role, by.scopes, wished)) missing.add(scope)
+  }
+  return missing.size === 0 ? null : { outcome: 'approver-too-small', missing: [...missing].sort() }
+}
+
+/** All of them, at once. */
+export async function revokeDeviceToken(
+  tx: Transaction,
+  deviceId: string,
+  by: Actor,
+  role: string,
+): Promise<TokenAnswer> {
+  const target = await findTarget(tx, deviceId, by, role)
+  if (isRefused(target)) return target
+  const gone = await dropTokens(tx, target.device.deviceId, target.role)
+  return { outcome: gone ? 'revoked' : 'token-absent' }
+}
+
+/** Of one role, or of all. Were there any? */
+export async function dropTokens(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<boolean> {
+  let those = tx.session.db.deleteFrom('device_token').where('device_id', '=', deviceId)
+  if (role !== null) those = those.where('role', '=', role)
+  const gone = await those.returning('role').execute()
+  return gone.length > 0
+}
+
+/** What an admission under the gateway token hands out: the first token of the role, or the one that was promised. */
+export async function handOutToken(tx: Transaction, deviceId: DeviceId, role: Role): Promise<IssuedToken> {
+  const row = await findRow(tx, deviceId, role)
+  return row === null ? putCurrent(tx, deviceId, role) : putPending(tx, deviceId, role)
+}
+
+async function putCurrent(tx: Transaction, deviceId: DeviceId, role: Role): Promise<IssuedToken> {
+  const token = createDeviceToken()
+  await tx.session.db
+    .insertInto('device_token')
+    .values({
+      device_id: deviceId,
+      role,
+      current_hash: hashDeviceToken(token),
+      issued_at_ms: tx.nowMs,
+      pending_hash: null,
+      pending_at_ms: null,
+      pending_until_ms: null,
+      previous_hash: null,
+      previous_until_ms: null,
+      promised_at_ms: null,
+    })
+    .execute()
+  return { token, deviceId, role, issuedAtMs: tx.nowMs, expiresAtMs: null }
+}
+
+async function putPending(tx: Transaction, deviceId: DeviceId, role: Role): Promise<IssuedToken> {
+  const token = createDeviceToken()
+  const expiresAtMs = tx.nowMs + PENDING_TTL_MS
+  await updateRow(tx, deviceId, role, {
+    pending_hash: hashDeviceToken(token),
+    pending_at_ms: tx.nowMs,
+    pending_until_ms: expiresAtMs,
+    promised_at_ms: null,
+  })
+  return { token, deviceId, role, issuedAtMs: tx.nowMs, expiresAtMs }
+}
+
+/** The pending token was used: the peer has it safe, so that it is the current one from now on. */
+export async function promoteToken(tx: Transaction, deviceId: DeviceId, role: Role): Promise<void> {
+  const row = await findRow(tx, deviceId, role)
+  if (row === null || row.pending_hash === null) throw new Error('a pending token vanished in a transaction')
+  await updateRow(tx, deviceId, role, {
+    current_hash: row.pending_hash,
+    issued_at_ms: row.pending_at_ms ?? tx.nowMs,
+    previous_hash: row.current_hash,
+    previous_until_ms: tx.nowMs + SIBLING_GRACE_MS,
+    pending_hash: null,
+    pending_at_ms: null,
+    pending_until_ms: null,
+  })
+}
+
+async function updateRow(
+  tx: Transaction,
+  deviceId: DeviceId,
+  role: Role,
+  values: Partial<DeviceTokenTable>,
+): Promise<void> {
+  await tx.session.db
+    .updateTable('device_token')
+    .set(values)
+    .where('device_id', '=', deviceId)
+    .where('role', '=', role)
+    .execute()
+}
