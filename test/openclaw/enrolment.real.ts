@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
+import { enrollWithOpenClaw } from '@holdfast/openclaw'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Program, startProgram } from '../support/processes.ts'
-import { enrollWithOpenClaw } from './front-door.ts'
 import { plainAttempt, plainKeyOf } from './plain-client.ts'
 import {
   createRealHome,

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningGateway, startGateway } from '@holdfast/gateway'
 import { openIdentity } from '@holdfast/identity'
+import { enrollWithOpenClaw } from '@holdfast/openclaw'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { enrollWithOpenClaw } from './front-door.ts'
 
 let gateDirectory: string
 let directory: string

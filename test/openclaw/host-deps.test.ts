@@ -19,10 +19,10 @@ import {
   formatPublicKey,
   openIdentity,
 } from '@holdfast/identity'
+import { createHostDeps, type OpenClawHostDeps, withV2Proofs } from '@holdfast/openclaw'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startTogether } from '../support/processes.ts'
-import { createHostDeps, type OpenClawHostDeps, withV2Proofs } from './front-door.ts'
 
 const URL_A = 'ws://127.0.0.1:18789'
 const URL_B = 'ws://127.0.0.1:18790'

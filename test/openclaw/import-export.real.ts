@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
+import { enrollWithOpenClaw, exportToOpenClaw, importOpenClawIdentity } from '@holdfast/openclaw'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { enrollWithOpenClaw, exportToOpenClaw, importOpenClawIdentity } from './front-door.ts'
 import {
   createRealHome,
   type RealCommandOutcome,

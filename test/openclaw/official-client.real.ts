@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type DeviceIdentity, openIdentity } from '@holdfast/identity'
+import { createHostDeps, enrollWithOpenClaw } from '@holdfast/openclaw'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createHostDeps, enrollWithOpenClaw } from './front-door.ts'
 import { officialConnect } from './official-client.ts'
 import { createRealHome, type RealGateway, type RealHome, startRealGateway } from './real-gateway.ts'
 import { booksOf } from './real-pairing.ts'
@@ -35,7 +35,7 @@ describe.each(['2026.4.8', '2026.9.6'] as const)(
     const tokens = (): string => join(directory, 'openclaw-tokens')
     const tokenFile = (): string => join(tokens(), readdirSync(tokens())[0] ?? '')
     const storedToken = (): Record<string, unknown> => JSON.parse(readFileSync(tokenFile(), 'utf8'))
-    const connect = (wish: { token?: string; scopes?: readonly string[] }, patient = false) => {
+    const connect = (wish: { token?: string; scopes: readonly string[] }, patient = false) => {
       const name = { clientDisplayName: `official ${identity.id.slice(0, 8)}` }
       return officialConnect(
         { url: gateway.url, hostDeps: createHostDeps({ identity, url: gateway.url }), ...name, ...wish },

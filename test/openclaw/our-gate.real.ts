@@ -2,10 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningGateway, type StartGatewayOptions, startGateway } from '@holdfast/gateway'
-import { openIdentity } from '@holdfast/identity'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createHostDeps } from './front-door.ts'
-import { officialConnect } from './official-client.ts'
 import { createRealHome, type RealCommandOutcome, type RealHome, runRealCommand } from './real-gateway.ts'
 import type { RealVersion } from './real-versions.ts'
 
@@ -68,19 +65,4 @@ describe('the command line of openclaw 2026.9.6 at our gate', () => {
     const closed = await start({ trustedLocal: { ceiling: ['operator.admin'] } })
     expect((await askHealth('2026.9.6', closed)).exitCode).not.toBe(0)
   })
-})
-
-test('the official client at our gate: stores a token, comes back with it alone, and is told what it may not', async () => {
-  const running = await start({ trustedLocal: { ceiling: ['operator.read', 'operator.write'] } })
-  const state = mkdtempSync(join(tmpdir(), 'holdfast-openclaw-state-'))
-  const identity = await openIdentity({ directory: state })
-  const { url } = running
-  const wish = { url, hostDeps: createHostDeps({ identity, url }) }
-  const first = await officialConnect({ ...wish, token: tokenOf(), scopes: ['operator.read'] })
-  expect(first).toMatchObject({ ok: true })
-  expect(await officialConnect({ ...wish, scopes: ['operator.read'] })).toMatchObject({ ok: true })
-  expect(await officialConnect({ ...wish, scopes: ['operator.write'] })).toMatchObject({ ok: true })
-  const refused = await officialConnect({ ...wish, token: tokenOf(), scopes: ['operator.admin'] })
-  expect(refused).toEqual({ ok: false, code: 'PAIRING_REQUIRED' })
-  rmSync(state, { recursive: true, force: true })
 })

@@ -6,9 +6,6 @@ import { fileURLToPath } from 'node:url'
 export const REAL_VERSIONS = ['2026.2.21', '2026.4.8', '2026.9.6'] as const
 export type RealVersion = (typeof REAL_VERSIONS)[number]
 
-/** The official client library: one release serves for all three gateways. */
-export const OFFICIAL_CLIENT = '2026.9.1'
-
 /** One thing to install: a folder of its own with this manifest, and files that the manifest points at. */
 export interface Recipe {
   readonly name: string
@@ -29,15 +26,7 @@ const WITHOUT_LOST_DEPENDENCIES = {
 }
 
 /** Everything the suite installs. */
-export const RECIPES: readonly Recipe[] = [
-  ...REAL_VERSIONS.map(version => openclawRecipe(version)),
-  {
-    name: `gateway-client-${OFFICIAL_CLIENT}`,
-    manifest: { private: true, dependencies: { '@openclaw/gateway-client': OFFICIAL_CLIENT } },
-    files: {},
-    proof: 'node_modules/@openclaw/gateway-client/package.json',
-  },
-]
+export const RECIPES: readonly Recipe[] = REAL_VERSIONS.map(openclawRecipe)
 
 function openclawRecipe(version: RealVersion): Recipe {
   const manifest = { private: true, dependencies: { openclaw: version } }
@@ -65,11 +54,6 @@ export function cacheDirectory(env: NodeJS.ProcessEnv = process.env, home = home
 /** The start file of one release's command line and gateway. */
 export function commandFile(version: RealVersion): string {
   return join(cacheDirectory(), `openclaw-${version}`, 'node_modules/openclaw/openclaw.mjs')
-}
-
-/** The folder whose `node_modules` holds the official client. */
-export function officialClientFolder(): string {
-  return join(cacheDirectory(), `gateway-client-${OFFICIAL_CLIENT}`)
 }
 
 /** The Node that runs the releases: the one that this workspace pins, where it has a build for this machine. */

@@ -14,10 +14,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { inspect } from 'node:util'
 import { createEphemeralIdentity, openIdentity } from '@holdfast/identity'
+import { exportToOpenClaw, importOpenClawIdentity } from '@holdfast/openclaw'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startTogether } from '../support/processes.ts'
-import { exportToOpenClaw, importOpenClawIdentity } from './front-door.ts'
 import { createPlainKey, type PlainKey } from './plain-client.ts'
 
 let directory: string
@@ -106,11 +107,11 @@ describe('importing', () => {
 
   const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   test.each([
-    ['empty', 'not-json', () => writeKeyText('')],
-    ['cut off', 'not-json', () => writeKeyText('{"version":1,"privateKeyPem":"-----BEG')],
-    ['a list', 'not-json', () => writeKeyText('[]')],
-    ['of a later version', 'version-unknown', () => writeDeviceJson(createPlainKey(), { version: 2 })],
-    ['without a key', 'not-ed25519', () => writeDeviceJson(createPlainKey(), { privateKeyPem: '' })],
+    ['empty', 'malformed', () => writeKeyText('')],
+    ['cut off', 'malformed', () => writeKeyText('{"version":1,"privateKeyPem":"-----BEG')],
+    ['a list', 'malformed', () => writeKeyText('[]')],
+    ['of a later version', 'malformed', () => writeDeviceJson(createPlainKey(), { version: 2 })],
+    ['without a key', 'malformed', () => writeDeviceJson(createPlainKey(), { privateKeyPem: '' })],
     [
       'of another kind of key',
       'not-ed25519',
@@ -122,7 +123,7 @@ describe('importing', () => {
     ],
     [
       'of two halves that do not belong together',
-      'key-mismatch',
+      'public-key-mismatch',
       () => writeDeviceJson(createPlainKey(), { publicKeyPem: pemsOf(createPlainKey()).publicKeyPem }),
     ],
   ])(
@@ -133,7 +134,7 @@ describe('importing', () => {
       const failure = await adopt().catch((error: unknown) => error)
       expect(failure).toMatchObject({ code: 'OPENCLAW_KEY_DAMAGED', detail: { path: keyFile(), reason } })
       expect(String((failure as Error).stack)).not.toContain('BEGIN')
-      expect((failure as Error).cause).toBe(undefined)
+      expect(inspect(failure, { depth: 9 })).not.toContain('BEGIN')
       expect(readFileSync(keyFile(), 'utf8')).toBe(before)
       expect(existsSync(join(directory, 'device'))).toBe(false)
     },
@@ -159,8 +160,8 @@ describe('importing', () => {
     const identity = await openIdentity({ directory })
     const key = createPlainKey()
     writeDeviceJson(key)
-    const detail = { expected: key.deviceId, found: identity.id }
-    await expect(adopt()).rejects.toMatchObject({ code: 'IDENTITY_DIFFERS', detail })
+    const detail = { offered: key.deviceId, found: identity.id }
+    await expect(adopt()).rejects.toMatchObject({ code: 'IDENTITY_EXISTS', detail })
     expect((await openIdentity({ directory })).id).toBe(identity.id)
   })
 
@@ -224,7 +225,7 @@ describe('exporting', () => {
   test('never over another key, and never beside a database', async () => {
     writeDeviceJson(createPlainKey())
     const before = readFileSync(keyFile(), 'utf8')
-    await expect(give()).rejects.toMatchObject({ code: 'IDENTITY_DIFFERS' })
+    await expect(give()).rejects.toMatchObject({ code: 'OPENCLAW_IDENTITY_DIFFERS' })
     expect(readFileSync(keyFile(), 'utf8')).toBe(before)
     rmSync(keyFile())
     writeDatabase(null).close()
@@ -245,7 +246,7 @@ describe('exporting', () => {
     const answers = outcomes.map(
       ({ answer, stderr }) => (answer as { said: string } | undefined)?.said ?? stderr,
     )
-    expect(answers.toSorted()).toEqual([...Array(15).fill('IDENTITY_DIFFERS'), 'written'])
+    expect(answers.toSorted()).toEqual([...Array(15).fill('OPENCLAW_IDENTITY_DIFFERS'), 'written'])
     expect(readdirSync(join(openclawDirectory, 'identity'))).toEqual(['device.json'])
   })
 })

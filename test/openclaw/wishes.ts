@@ -1,6 +1,6 @@
 import type { DeviceIdentity } from '@holdfast/identity'
+import { openClawClient, withV2Proofs } from '@holdfast/openclaw'
 import { connectToGateway } from '@holdfast/spawner'
-import { openClawClient, withV2Proofs } from './front-door.ts'
 
 /** What the children of one install ask for, each by a letter: read, write, approvals, admin. */
 const WISHES: Readonly<Record<string, readonly string[]>> = {

@@ -1,16 +1,16 @@
-import type { DeviceId } from '@holdfast/identity'
+import type { DeviceId, IdentityFailures } from '@holdfast/identity'
 
 /** Everything the openclaw package can fail at, and the facts it hands over when it does. No fact is secret. */
 export interface OpenClawFailures {
   /** OpenClaw's key is there but cannot be used. It was left as it is. */
   OPENCLAW_KEY_DAMAGED: {
     readonly path: string
-    readonly reason: 'not-json' | 'version-unknown' | 'not-ed25519' | 'key-mismatch'
+    readonly reason: IdentityFailures['KEY_SOURCE_UNSUPPORTED']['reason']
     readonly fix: string
   }
   /** Somebody other than this user may read or replace OpenClaw's key, so that it is no proof of who we are. */
   OPENCLAW_KEY_EXPOSED: { readonly path: string; readonly mode: number; readonly fix: string }
-  /** OpenClaw's key belongs to another user, or is no plain file. */
+  /** OpenClaw's key belongs to another user, or is no plain file of a key's size. */
   OPENCLAW_KEY_FOREIGN: {
     readonly path: string
     readonly reason: 'owner' | 'not-a-file'
@@ -18,8 +18,8 @@ export interface OpenClawFailures {
   }
   /** The operating system did not let us read it, or SQLite did not. */
   OPENCLAW_KEY_UNREADABLE: { readonly path: string; readonly errno: string; readonly fix: string }
-  /** One of the two installs has another key already. Neither was changed. */
-  IDENTITY_DIFFERS: {
+  /** That OpenClaw has another key already. It was left as it is. */
+  OPENCLAW_IDENTITY_DIFFERS: {
     readonly path: string
     readonly expected: DeviceId
     readonly found: DeviceId
@@ -43,7 +43,7 @@ const sentences: Sentences = {
   OPENCLAW_KEY_EXPOSED: d => `others may read or write ${d.path} (mode ${d.mode.toString(8)}). ${d.fix}`,
   OPENCLAW_KEY_FOREIGN: d => `${d.path} is not ours to adopt (${d.reason}). ${d.fix}`,
   OPENCLAW_KEY_UNREADABLE: d => `${d.path} cannot be read (${d.errno}). ${d.fix}`,
-  IDENTITY_DIFFERS: d => `${d.path} is device ${d.found}, not ${d.expected}. ${d.fix}`,
+  OPENCLAW_IDENTITY_DIFFERS: d => `${d.path} is device ${d.found}, not ${d.expected}. ${d.fix}`,
   OPENCLAW_USES_DATABASE: d => `${d.path} holds the identity of this OpenClaw. ${d.fix}`,
   IDENTITY_IN_MEMORY: d => `device ${d.deviceId} lives in memory only. ${d.fix}`,
   OPENCLAW_NOT_WRITABLE: d => `${d.path} cannot be written (${d.errno}). ${d.fix}`,

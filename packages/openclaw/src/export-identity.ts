@@ -28,7 +28,7 @@ export interface ExportedIdentity {
  * another; from then on two programs hold the key. Do it before anything of that OpenClaw runs.
  *
  * @throws {@link OpenClawError} `OPENCLAW_USES_DATABASE`: it is a 2026.9 or later; nothing was written.
- * @throws {@link OpenClawError} `IDENTITY_DIFFERS`: it has a key of its own; nothing was written.
+ * @throws {@link OpenClawError} `OPENCLAW_IDENTITY_DIFFERS`: it has a key of its own; nothing was written.
  * @throws {@link OpenClawError} `IDENTITY_IN_MEMORY`, `OPENCLAW_NOT_WRITABLE`, and what is wrong with a file that is there.
  */
 export async function exportToOpenClaw(options: ExportOptions): Promise<ExportedIdentity> {
@@ -48,14 +48,18 @@ export async function exportToOpenClaw(options: ExportOptions): Promise<Exported
   return { outcome: written ? 'written' : 'present', path: state.keyFile }
 }
 
-/** Whether the file is there, with this key. @throws {@link OpenClawError} `IDENTITY_DIFFERS`, where it is another's. */
+/** Whether the file is there, with this key. @throws {@link OpenClawError} `OPENCLAW_IDENTITY_DIFFERS`, where it is another's. */
 function present(path: string, identity: DeviceIdentity, surroundings: Surroundings): boolean {
   const key = readDeviceJson(path, surroundings)
   if (key === null) return false
-  key.seed.fill(0)
   if (key.deviceId === identity.id) return true
   const fix = 'Import the identity that OpenClaw has, with importOpenClawIdentity.'
-  throw new OpenClawError('IDENTITY_DIFFERS', { path, expected: identity.id, found: key.deviceId, fix })
+  throw new OpenClawError('OPENCLAW_IDENTITY_DIFFERS', {
+    path,
+    expected: identity.id,
+    found: key.deviceId,
+    fix,
+  })
 }
 
 /** The key file of the install itself: an identity does not hand its key out. */

@@ -1,6 +1,5 @@
-import { type DeviceIdentity, findIdentity } from '@holdfast/identity'
-import { type LocationOptions, locateState, publishOnce, type StateLocation } from '@holdfast/identity/state'
-import { OpenClawError } from './errors.ts'
+import { type DeviceIdentity, importIdentity } from '@holdfast/identity'
+import type { LocationOptions } from '@holdfast/identity/state'
 import { type ForeignKey, readDeviceJson } from './internal/foreign-key.ts'
 import { locateOpenClaw, type OpenClawState, usesDatabase } from './internal/openclaw-state.ts'
 import { readSurroundings, type Surroundings } from './internal/surroundings.ts'
@@ -25,26 +24,18 @@ export interface ImportedIdentity {
  * or `null` where there is no OpenClaw identity to adopt. 2026.2 to 2026.8 keep it in a file, 2026.9 in a database; both are
  * only read. Of any number of callers one adopts. A key that this install has already is never replaced.
  *
- * @throws {@link OpenClawError} `IDENTITY_DIFFERS`: this install is another device already.
+ * @throws `IdentityError` `IDENTITY_EXISTS`: this install is another device already; and what else `importIdentity` throws.
  * @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED`, `OPENCLAW_KEY_EXPOSED`, `OPENCLAW_KEY_FOREIGN`, `OPENCLAW_KEY_UNREADABLE`
- * @throws `IdentityError` as `findIdentity` and `publishOnce` do.
  */
 export async function importOpenClawIdentity(options: ImportOptions): Promise<ImportedIdentity | null> {
   const { app, profile, directory } = options
-  const location = locateState({ app, profile, directory })
   const surroundings = readSurroundings()
   const state = locateOpenClaw(options.openclawDirectory, surroundings)
   const found = await findForeignKey(state, surroundings)
   if (found === null) return null
-  const { key, source } = found
-  try {
-    const adopted = await adopt(key, location, surroundings.nowMs)
-    const identity = await findIdentity({ app, profile, directory })
-    if (identity === null || identity.id !== key.deviceId) throw differs(key, identity, location)
-    return { outcome: adopted ? 'adopted' : 'present', identity, source }
-  } finally {
-    key.seed.fill(0)
-  }
+  const { deviceJson } = found.key
+  const identity = await importIdentity({ deviceJson }, { app, profile, directory })
+  return { outcome: identity.created ? 'adopted' : 'present', identity, source: found.source }
 }
 
 async function findForeignKey(
@@ -62,32 +53,4 @@ async function findForeignKey(
 async function findDatabaseKey(path: string): Promise<ForeignKey | null> {
   const { readDatabaseKey } = await import('./internal/database-key.ts')
   return readDatabaseKey(path)
-}
-
-/** `openIdentity` would do the same with a key it made: published once, whole, and never over another. */
-async function adopt(key: ForeignKey, location: StateLocation, nowMs: number): Promise<boolean> {
-  const fields = {
-    format: 'holdfast-key',
-    version: 1,
-    deviceId: key.deviceId,
-    publicKey: key.publicKey,
-    secretKey: key.seed.toString('base64url'),
-    createdAtMs: key.createdAtMs ?? nowMs,
-  }
-  const bytes = Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
-  try {
-    return await publishOnce(location, 'device/key.json', bytes)
-  } finally {
-    bytes.fill(0)
-  }
-}
-
-function differs(key: ForeignKey, identity: DeviceIdentity | null, location: StateLocation): Error {
-  if (identity === null) return new TypeError('the key that was published is gone')
-  return new OpenClawError('IDENTITY_DIFFERS', {
-    path: location.deviceKey,
-    expected: key.deviceId,
-    found: identity.id,
-    fix: 'Import into an install that has no identity yet, or enrol the one that it has.',
-  })
 }

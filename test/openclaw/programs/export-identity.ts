@@ -1,6 +1,6 @@
 import { openIdentity } from '@holdfast/identity'
+import { exportToOpenClaw, isOpenClawError } from '@holdfast/openclaw'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
-import { exportToOpenClaw, isOpenClawError } from '../front-door.ts'
 
 // Export one install's identity, and say how it went. Arguments: state directory, OpenClaw's state directory.
 const [directory = '', openclawDirectory = ''] = process.argv.slice(2)

@@ -1,6 +1,6 @@
 import { openIdentity } from '@holdfast/identity'
+import { enrollWithOpenClaw } from '@holdfast/openclaw'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
-import { enrollWithOpenClaw } from '../front-door.ts'
 import { connectForEach } from '../wishes.ts'
 
 // One spawned child: it opens the install's identity, enrols it as all its siblings do, and then connects four times, each

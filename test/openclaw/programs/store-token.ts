@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
+import { createHostDeps } from '@holdfast/openclaw'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
-import { createHostDeps } from '../front-door.ts'
 
 // Store one device token. Arguments: `host-deps`, or `one-file` for the way that loses some; the state directory; the role.
 const [mode = '', directory = '', role = ''] = process.argv.slice(2)

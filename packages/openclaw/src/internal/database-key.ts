@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { OpenClawError } from '../errors.ts'
-import { errnoOf, type ForeignKey, keyOf } from './foreign-key.ts'
+import { checkedKey, errnoOf, type ForeignKey } from './foreign-key.ts'
 
 /**
  * The key in the database of OpenClaw 2026.9, or `null` where it holds none yet. Nothing is written into its directory, not
@@ -14,7 +14,8 @@ import { errnoOf, type ForeignKey, keyOf } from './foreign-key.ts'
 export function readDatabaseKey(path: string): ForeignKey | null {
   const row = readRow(path)
   if (row === undefined) return null
-  return keyOf(path, row['private_key_pem'], row['public_key_pem'], row['created_at_ms'])
+  const { private_key_pem: privateKeyPem, public_key_pem: publicKeyPem, created_at_ms: createdAtMs } = row
+  return checkedKey(path, JSON.stringify({ version: 1, privateKeyPem, publicKeyPem, createdAtMs }))
 }
 
 function readRow(path: string): Record<string, unknown> | undefined {

@@ -1,16 +1,13 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
-import { type DeviceId, deviceIdOf, parsePublicKey } from '@holdfast/identity'
-import { OpenClawError, type OpenClawFailures } from '../errors.ts'
+import { type DeviceId, identityFrom, isIdentityError } from '@holdfast/identity'
+import { OpenClawError } from '../errors.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** A key of OpenClaw's, checked against itself. The seed is secret: zero it when it is written. */
+/** A key of OpenClaw's, checked against itself. */
 export interface ForeignKey {
   readonly deviceId: DeviceId
-  readonly publicKey: string
-  readonly seed: Buffer
-  /** `null` where the file does not say. */
-  readonly createdAtMs: number | null
+  /** The text of a `device.json` with this key. It is secret. */
+  readonly deviceJson: string
 }
 
 const MOST_BYTES = 64 * 1024
@@ -23,43 +20,17 @@ const MOST_BYTES = 64 * 1024
  */
 export function readDeviceJson(path: string, surroundings: Surroundings): ForeignKey | null {
   const text = readOwnText(path, surroundings)
-  if (text === null) return null
-  const fields = parseObject(text.startsWith('\uFEFF') ? text.slice(1) : text)
-  if (fields === null) throw damaged(path, 'not-json')
-  if (fields['version'] !== 1) throw damaged(path, 'version-unknown')
-  return keyOf(path, fields['privateKeyPem'], fields['publicKeyPem'], fields['createdAtMs'])
+  return text === null ? null : checkedKey(path, text)
 }
 
-/** The key in two PEM texts. Quotes neither where it refuses them. */
-export function keyOf(
-  path: string,
-  privatePem: unknown,
-  publicPem: unknown,
-  createdAtMs: unknown,
-): ForeignKey {
-  const jwk = importPair(path, privatePem, publicPem)
-  const publicKey = parsePublicKey(jwk.x)
-  if (publicKey === null) throw damaged(path, 'not-ed25519')
-  return {
-    deviceId: deviceIdOf(publicKey),
-    publicKey: jwk.x,
-    seed: Buffer.from(jwk.d, 'base64url'),
-    createdAtMs: Number.isSafeInteger(createdAtMs) && Number(createdAtMs) >= 0 ? Number(createdAtMs) : null,
-  }
-}
-
-function importPair(path: string, privatePem: unknown, publicPem: unknown): { x: string; d: string } {
-  if (typeof privatePem !== 'string' || typeof publicPem !== 'string') throw damaged(path, 'not-ed25519')
+/** The key in the text of a `device.json` that came from this path. @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED` */
+export function checkedKey(path: string, deviceJson: string): ForeignKey {
   try {
-    const { kty, crv, x, d } = createPrivateKey(privatePem).export({ format: 'jwk' })
-    if (kty !== 'OKP' || crv !== 'Ed25519' || x === undefined || d === undefined)
-      throw damaged(path, 'not-ed25519')
-    if (createPublicKey(publicPem).export({ format: 'jwk' }).x !== x) throw damaged(path, 'key-mismatch')
-    return { x, d }
+    return { deviceId: identityFrom({ deviceJson }).id, deviceJson }
   } catch (error) {
-    if (error instanceof OpenClawError) throw error
-    // The parser's own error is not passed on: it may quote the text.
-    throw damaged(path, 'not-ed25519')
+    if (!isIdentityError(error, 'KEY_SOURCE_UNSUPPORTED')) throw error
+    const detail = { path, reason: error.detail.reason, fix: `Restore it from a backup: ${path}` }
+    throw new OpenClawError('OPENCLAW_KEY_DAMAGED', detail, { cause: error })
   }
 }
 
@@ -91,7 +62,7 @@ function checkOwn(path: string, descriptor: number, { platform, uid }: Surroundi
   const facts = fstatSync(descriptor)
   const { mode, uid: owner, size } = facts
   if (!facts.isFile()) throw foreign(path, 'not-a-file')
-  if (size > MOST_BYTES) throw damaged(path, 'not-json')
+  if (size > MOST_BYTES) throw foreign(path, 'not-a-file')
   // On Windows modes mean nothing.
   if (platform === 'win32') return
   if (uid !== null && owner !== uid) throw foreign(path, 'owner')
@@ -106,24 +77,7 @@ export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN'
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : null
-  } catch (error) {
-    if (error instanceof SyntaxError) return null
-    throw error
-  }
-}
-
 function foreign(path: string, reason: 'owner' | 'not-a-file'): OpenClawError {
   const fix = 'Run this as the user whose OpenClaw it is.'
   return new OpenClawError('OPENCLAW_KEY_FOREIGN', { path, reason, fix })
-}
-
-function damaged(path: string, reason: OpenClawFailures['OPENCLAW_KEY_DAMAGED']['reason']): OpenClawError {
-  const fix = `Restore it from a backup: ${path}`
-  return new OpenClawError('OPENCLAW_KEY_DAMAGED', { path, reason, fix })
 }

@@ -1,14 +1,12 @@
 import { homedir } from 'node:os'
 
-/** What the outside world says: the one place where this package reads environment, user, platform and clock. */
+/** What the outside world says: the one place where this package reads environment, user and platform. */
 export interface Surroundings {
   readonly platform: NodeJS.Platform
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly home: string
   /** The effective user, or null where the platform has no uids. */
   readonly uid: number | null
-  /** Milliseconds since 1970. */
-  readonly nowMs: number
 }
 
 /** The surroundings of this process, as they are now. */
@@ -18,6 +16,5 @@ export function readSurroundings(): Surroundings {
     environment: process.env,
     home: homedir(),
     uid: process.geteuid?.() ?? null,
-    nowMs: Date.now(),
   }
 }

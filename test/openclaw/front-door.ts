@@ -1,1 +1,0 @@
-export * from '../../packages/openclaw/src/index.ts'
