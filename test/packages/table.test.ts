@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { FOLDERS, manifestOf, readPacked, runtimeDependencies, tarballName } from './packed.ts'
-import { TOP } from './programs.ts'
+import { runTool, TOP } from './programs.ts'
 import { installedFor, installInto, type Project } from './project.ts'
 
 const DOCUMENT = join(TOP, 'docs', 'packages.md')
@@ -59,21 +59,21 @@ function print({ name, packed, unpacked, dependsOn, brings }: Row): string {
 
 async function written(): Promise<readonly Row[]> {
   const text = await readFile(DOCUMENT, 'utf8')
-  return [...text.matchAll(/^\| `(\S+)` \| (\d+) kB \| (\d+) kB \| (.+) \| (.+) \|$/gm)].map(
-    ([, name = '', packed, unpacked, dependsOn = '', brings = '']) => ({
-      name,
-      packed: Number(packed),
-      unpacked: Number(unpacked),
-      dependsOn,
-      brings,
-    }),
-  )
+  const row = /^\| `(\S+)` *\| (\d+) kB *\| (\d+) kB *\| (.+?) *\| (.+?) *\|$/gm
+  return [...text.matchAll(row)].map(([, name = '', packed, unpacked, dependsOn = '', brings = '']) => ({
+    name,
+    packed: Number(packed),
+    unpacked: Number(unpacked),
+    dependsOn,
+    brings,
+  }))
 }
 
 async function update(): Promise<void> {
   const text = await readFile(DOCUMENT, 'utf8')
-  const table = /^\| package \|[\s\S]*?\n(?=\n)/m
+  const table = /^\| package +\|[\s\S]*?\n(?=\n)/m
   await writeFile(DOCUMENT, text.replace(table, `${HEAD}${rows.map(print).join('')}`))
+  await runTool('biome', ['format', '--write', DOCUMENT])
 }
 
 test('the table in docs/packages.md names every package, what it depends on, and what that brings', async () => {
