@@ -32,6 +32,21 @@ export function formatKeyFile(seed: Uint8Array, publicKey: PublicKey, createdAtM
  * The bytes are zeroed. No error quotes them: the parser's own message would.
  */
 export function parseKeyFile(bytes: Buffer, path: string): StoredKey {
+  try {
+    return parseChecked(bytes, path)
+  } finally {
+    forgetLastMatch()
+  }
+}
+
+const MATCHES_NOTHING = /^$/
+
+/** The runtime keeps the text that a regular expression matched last, for all to read (`RegExp.input`). */
+export function forgetLastMatch(): void {
+  MATCHES_NOTHING.test('')
+}
+
+function parseChecked(bytes: Buffer, path: string): StoredKey {
   const fail = (reason: IdentityFailures['KEY_FILE_DAMAGED']['reason']): IdentityError<'KEY_FILE_DAMAGED'> =>
     damagedKey(path, reason)
   if (bytes.length === 0) throw fail('empty')
@@ -68,7 +83,7 @@ export function damagedKey(
 
 /** A 32-byte seed out of its 43 characters of unpadded base64url, or `null`. */
 export function seedFrom(text: unknown): Buffer | null {
-  if (typeof text !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(text)) return null
+  if (typeof text !== 'string' || text.length !== 43) return null
   const seed = Buffer.from(text, 'base64url')
   return seed.toString('base64url') === text ? seed : null
 }

@@ -3,7 +3,7 @@ import { IdentityError } from '../errors.ts'
 import { formatPublicKey, publicKeyFromBytes } from '../public-key.ts'
 import type { KeySource } from '../transfer.ts'
 import { importSeed } from './import-seed.ts'
-import { seedFrom } from './key-file.ts'
+import { forgetLastMatch, seedFrom } from './key-file.ts'
 import { PKCS8_HEADER } from './native-ed25519.ts'
 
 /** A private key out of whatever form it came in. The seed is secret: zero it when it is used. */
@@ -19,6 +19,14 @@ export interface FoundSeed {
  * @throws {@link IdentityError} `KEY_SOURCE_UNSUPPORTED`
  */
 export function readSource(source: KeySource): FoundSeed {
+  try {
+    return seedIn(source)
+  } finally {
+    forgetLastMatch()
+  }
+}
+
+function seedIn(source: KeySource): FoundSeed {
   if ('seed' in source) return undated(seedFromRaw(source.seed))
   if ('jwk' in source) return undated(seedFromJwk(source.jwk))
   if ('pem' in source) return undated(seedFromPem(source.pem))
