@@ -29,6 +29,7 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   SCOPE_UNKNOWN: 'The scopes are those of the gateway, as it was started last.',
   APPROVER_TOO_SMALL: 'Nobody gives what they do not hold.',
   TOKEN_MISSING: null,
+  TOKEN_ABSENT: 'It is handed one with its next hello under the gateway token.',
   DEMO_FAILED: 'Try it in a fresh state directory: --fresh',
   // identity
   KEY_FILE_DAMAGED: null,

@@ -25,6 +25,8 @@ export interface CommandFailures {
   APPROVER_TOO_SMALL: { readonly missing: readonly Scope[] }
   /** No gateway ever made a token here. */
   TOKEN_MISSING: { readonly path: string; readonly fix: string }
+  /** The device has no device token in that role. */
+  TOKEN_ABSENT: { readonly deviceId: string; readonly role: string }
   /** The demonstration did not end as it should. */
   DEMO_FAILED: { readonly reason: string }
 }

@@ -114,6 +114,13 @@ function describeProgram(end: (exitCode: number) => void): Command {
     'give a device a name',
     async () => (await import('./commands/devices.ts')).rename,
   )
+  add(
+    'tokens <device>',
+    'list the device tokens of a device, one a role',
+    async () => (await import('./commands/tokens.ts')).tokens,
+  )
+    .option('--rotate <role>', 'make a new one, which the device gets with its next hello')
+    .option('--revoke <role>', 'end the one of this role')
   const token = program.command('token').description('the gateway token').exitOverride()
   add(
     'rotate',

@@ -1,0 +1,83 @@
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import type { DeviceTokenRecord } from '@holdfast/pairing-store'
+import { CommandError } from '../errors.ts'
+import { moment, plain, table } from '../render.ts'
+import { type CommandResult, type CommonOptions, type Wiring, withStore } from '../wiring.ts'
+
+export interface TokensOptions extends CommonOptions {
+  readonly revoke?: string
+  readonly rotate?: string
+}
+
+/** The device tokens of one device, one a role: never the tokens themselves, of which only hashes are stored. */
+export async function tokens(
+  wiring: Wiring,
+  argument: string,
+  options: TokensOptions,
+): Promise<CommandResult> {
+  const deviceId = parseDeviceId(argument)
+  if (deviceId === null) {
+    throw new CommandError('USAGE', { reason: 'A device id is 64 hex digits, given whole: holdfast devices' })
+  }
+  if (options.revoke !== undefined && options.rotate !== undefined) {
+    throw new CommandError('USAGE', { reason: '--revoke and --rotate are two commands' })
+  }
+  if (options.revoke !== undefined) await change(wiring, deviceId, options.revoke, 'revoke')
+  if (options.rotate !== undefined) await change(wiring, deviceId, options.rotate, 'rotate')
+  const list = await withStore(wiring, async store => {
+    if ((await store.findDevice(deviceId)) === null) throw unknownDevice(deviceId)
+    return store.listDeviceTokens(deviceId)
+  })
+  return {
+    json: { tokens: list },
+    lines: list.length === 0 ? ['No device token.'] : table(['role', 'made', 'rotation'], list.map(cells)),
+  }
+}
+
+async function change(
+  wiring: Wiring,
+  deviceId: DeviceId,
+  role: string,
+  act: 'revoke' | 'rotate',
+): Promise<void> {
+  const by = { kind: 'store-writer' } as const
+  const answer = await withStore(wiring, store =>
+    act === 'revoke'
+      ? store.revokeDeviceToken(deviceId, { by, role })
+      : store.rotateDeviceToken(deviceId, { by, role, delivery: 'hello' }),
+  )
+  switch (answer.outcome) {
+    case 'revoked':
+    case 'rotated':
+    case 'issued':
+    case 'promised':
+    case 'token-live':
+      return
+    case 'token-absent':
+    case 'role-unknown':
+      throw new CommandError('TOKEN_ABSENT', { deviceId, role: plain(role) })
+    case 'unknown':
+      throw unknownDevice(deviceId)
+    case 'device-revoked':
+      throw new CommandError('DEVICE_REVOKED', { deviceId, fix: `holdfast reinstate ${deviceId}` })
+    case 'scope-unknown':
+      throw new CommandError('SCOPE_UNKNOWN', { scopes: [] })
+    case 'approver-too-small':
+      throw new CommandError('APPROVER_TOO_SMALL', { missing: answer.missing })
+  }
+}
+
+function unknownDevice(deviceId: DeviceId): CommandError {
+  return new CommandError('DEVICE_UNKNOWN', { deviceId, fix: 'List the devices: holdfast devices' })
+}
+
+function cells(token: DeviceTokenRecord): string[] {
+  const { pending, promisedAtMs } = token
+  const rotation =
+    pending !== null
+      ? `new one not used yet, good until ${moment(pending.expiresAtMs)}`
+      : promisedAtMs === null
+        ? '-'
+        : 'a new one comes with the next hello under the gateway token'
+  return [token.role, moment(token.issuedAtMs), rotation]
+}
