@@ -84,6 +84,7 @@ describe('a creator that is killed', () => {
         ])
       })
     },
+    900_000,
   )
 
   test('F46: without the publish step a crash leaves half a key, and the next open has none (negative control)', async () => {

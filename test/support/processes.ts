@@ -12,6 +12,8 @@ export interface ProgramOptions {
   /** Flags for Node itself, such as `--import`. */
   readonly nodeFlags?: readonly string[]
   readonly cwd?: string
+  /** What it reads on standard input. Empty, unless given. */
+  readonly input?: string
 }
 
 /** How a program ended. */
@@ -40,14 +42,15 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Start one program. Its input is empty; it is killed with this process, if it still runs then. */
+/** Start one program. It is killed with this process, if it still runs then. */
 export function startProgram(file: URL, options: ProgramOptions = {}): Program {
   const flags = ['--conditions=source', '--no-warnings', ...(options.nodeFlags ?? [])]
   const child = spawn(process.execPath, [...flags, fileURLToPath(file), ...(options.args ?? [])], {
     cwd: options.cwd,
     env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  child.stdin.on('error', () => undefined).end(options.input ?? '')
   running.add(child)
   let stdout = ''
   let stderr = ''

@@ -30,6 +30,9 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   APPROVER_TOO_SMALL: 'Nobody gives what they do not hold.',
   TOKEN_MISSING: null,
   TOKEN_ABSENT: 'It is handed one with its next hello under the gateway token.',
+  IDENTITY_ABSENT: null,
+  CONFIRMATION_NEEDED: null,
+  RACE_LOST: 'This file system does not do what the key relies on: keep the state directory on a local disk.',
   DEMO_FAILED: 'Try it in a fresh state directory: --fresh',
   // identity
   KEY_FILE_DAMAGED: null,

@@ -27,6 +27,17 @@ export interface CommandFailures {
   TOKEN_MISSING: { readonly path: string; readonly fix: string }
   /** The device has no device token in that role. */
   TOKEN_ABSENT: { readonly deviceId: string; readonly role: string }
+  /** There is no identity to export: none was made yet. */
+  IDENTITY_ABSENT: { readonly path: string; readonly fix: string }
+  /** An identity is set aside only when somebody said so. Nothing was changed. */
+  CONFIRMATION_NEEDED: { readonly path: string; readonly deviceId: string | null; readonly fix: string }
+  /** The race did not end with one identity, made once. */
+  RACE_LOST: {
+    readonly processes: number
+    readonly deviceIds: number
+    readonly created: number
+    readonly failed: number
+  }
   /** The demonstration did not end as it should. */
   DEMO_FAILED: { readonly reason: string }
 }

@@ -2,6 +2,7 @@ import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { report } from './advice.ts'
 import type { DemoChildOptions } from './commands/demo-child.ts'
+import type { RaceChildOptions } from './commands/doctor-race-child.ts'
 import type { CommandResult, CommonOptions, Wiring } from './wiring.ts'
 
 type Action<Options> = (wiring: Wiring, argument: string, options: Options) => Promise<CommandResult | number>
@@ -53,15 +54,48 @@ function describeProgram(end: (exitCode: number) => void): Command {
       .action(async (...args: unknown[]) => {
         const command = args.at(-1) as Command
         const [argument = '', second] = command.args
-        const options = { ...command.opts<Options>(), ...(second !== undefined && { second }) }
+        const options = { ...command.optsWithGlobals<Options>(), ...(second !== undefined && { second }) }
         end(await carryOut(await load(), argument, options))
       })
 
-  add(
+  const id = add(
     'id',
     "show this install's identity; create it the first time",
     async () => (await import('./commands/id.ts')).id,
+  ).enablePositionalOptions()
+  add(
+    'import <file>',
+    'make a key from elsewhere the identity of this install (- reads standard input)',
+    async () => (await import('./commands/id-transfer.ts')).importKey,
+    id,
   )
+  add(
+    'export <file>',
+    "write this install's private key to a new file that nobody else can read",
+    async () => (await import('./commands/id-transfer.ts')).exportKey,
+    id,
+  ).addOption(
+    new Option('--format <format>', 'the form').choices(['pem', 'der', 'jwk', 'seed']).default('pem'),
+  )
+  add(
+    'reset',
+    'become another device; the former key is set aside',
+    async () => (await import('./commands/id-reset.ts')).reset,
+    id,
+  )
+    .option('--yes', 'do not ask')
+    .addOption(nameOption())
+  add(
+    'doctor',
+    'look at the identity and all around it, clear what dead processes left, and say what helps',
+    async () => (await import('./commands/doctor.ts')).doctor,
+  )
+    .addOption(
+      new Option('--race <n>', 'let so many processes make one identity, on the same disk').argParser(
+        parseCount,
+      ),
+    )
+    .addOption(nameOption())
   add('gateway', 'run a gateway until SIGTERM', async () => (await import('./commands/gateway.ts')).gateway)
     .addOption(
       new Option('--port <n>', 'the port to listen on; 0 takes a free one').argParser(parsePort).default(0),
@@ -137,6 +171,15 @@ function describeProgram(end: (exitCode: number) => void): Command {
     .option('--fresh', 'in a temporary state directory, removed afterwards')
     .option('--own-keys', 'the world without Holdfast: each child makes a key of its own')
   program
+    .command('race-child', { hidden: true })
+    .requiredOption('--directory <dir>')
+    .requiredOption('--barrier <file>')
+    .exitOverride()
+    .action(async (options: RaceChildOptions) => {
+      const { raceChild } = await import('./commands/doctor-race-child.ts')
+      end(await raceChild(options))
+    })
+  program
     .command('demo-child', { hidden: true })
     .requiredOption('--number <n>', '', parseCount)
     .requiredOption('--app <name>')
@@ -161,13 +204,17 @@ async function carryOut<Options extends CommonOptions>(
     if (typeof result === 'number') return result
     if (wiring.json) wiring.say(JSON.stringify(result.json))
     else result.lines.forEach(wiring.say)
-    return 0
+    return result.exitCode ?? 0
   } catch (error) {
     const failure = report(error)
     if (options.json) process.stdout.write(`${JSON.stringify({ error: failure.json })}\n`)
     else process.stderr.write(`${failure.lines.join('\n')}\n`)
     return failure.exitCode
   }
+}
+
+function nameOption(): Option {
+  return new Option('--name <name>', 'whose key').choices(['device', 'gateway']).default('device')
 }
 
 function limitOption(): Option {

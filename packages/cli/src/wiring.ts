@@ -19,6 +19,8 @@ export interface CommonOptions {
 export interface Wiring {
   readonly location: StateLocation
   readonly storePath: string
+  /** Who owns the state directory; null where there is none, and where the platform has no uids. */
+  readonly ownerUid: number | null
   readonly json: boolean
   readonly nowMs: () => number
   /** One line on standard output. */
@@ -29,12 +31,18 @@ export interface Wiring {
   readonly progress: (text: string | null) => void
   /** Is standard error such a terminal? */
   readonly interactive: boolean
+  /** What a person at the terminal answers, or `null` where nobody sits there. */
+  readonly ask: (question: string) => Promise<string | null>
+  /** Everything on standard input. */
+  readonly readInput: () => Promise<Buffer>
 }
 
 /** What a command ends with: the object for `--json`, or the lines for people. */
 export interface CommandResult {
   readonly json: Readonly<Record<string, unknown>>
   readonly lines: readonly string[]
+  /** @defaultValue 0 */
+  readonly exitCode?: 0 | 1
 }
 
 export function wire(options: CommonOptions): Wiring {
@@ -46,12 +54,26 @@ export function wire(options: CommonOptions): Wiring {
   return {
     location,
     storePath: options.store === undefined ? location.store : resolve(options.store),
+    ownerUid: process.getuid === undefined ? null : ownerOf(location.directory),
     json: options.json ?? false,
     nowMs,
     say: line => void process.stdout.write(`${line}\n`),
     remark: line => void process.stderr.write(`${line}\n`),
     progress: showProgress,
     interactive: process.stderr.isTTY === true,
+    ask,
+    readInput: async () => Buffer.concat(await process.stdin.toArray()),
+  }
+}
+
+async function ask(question: string): Promise<string | null> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null
+  const { createInterface } = await import('node:readline/promises')
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await lines.question(question)
+  } finally {
+    lines.close()
   }
 }
 

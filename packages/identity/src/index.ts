@@ -6,6 +6,15 @@ export {
   type IdentityFailures,
   isIdentityError,
 } from './errors.ts'
+export {
+  type FileSystemFacts,
+  type Finding,
+  type IdentityInspection,
+  type InspectedPath,
+  type InspectOptions,
+  inspectIdentity,
+  type Leftover,
+} from './inspection.ts'
 export type { StateLocation } from './internal/state-location.ts'
 export { findIdentity, type IdentityOptions, openIdentity, openIdentitySync } from './open-identity.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'

@@ -58,7 +58,7 @@ export async function publishOnce(
   const place = { stateDirectory, folder, file, owner }
   for (let attempt = 1; ; attempt++) {
     if (readOwned(location.directory, folder, file, SECRET_MODE, owner) !== null) return false
-    clearLeftovers(place)
+    clearLeftovers(stateDirectory, folder)
     if (await runAsync(publishDirectory(place, bytes))) return true
     const occupied = occupiedBy(join(location.directory, folder), file, attempt === MOST_ATTEMPTS)
     if (occupied !== null) throw occupied

@@ -60,7 +60,7 @@ export function* createKey(
         syncDirectory(stateDirectory, place.owner)
         return { key: existing, created: false }
       }
-      clearLeftovers(published)
+      clearLeftovers(stateDirectory, place.name)
       const made = (tools.make ?? makeKey)()
       const won = yield* publishAndForget(published, made.bytes, tools)
       const key = readKey(place)

@@ -21,7 +21,8 @@ export interface PublishedPlace {
 }
 
 const WINDOWS_BUDGET_MS = 2_000
-const LEFTOVER_AGE_MS = 60_000
+/** What was not touched for so long was left by a process that died, or sleeps so deep that it will begin anew. */
+export const LEFTOVER_AGE_MS = 60_000
 /** More often than that, nobody loses a race: something else is wrong. */
 export const MOST_ATTEMPTS = 20
 
@@ -61,10 +62,10 @@ export function* publishDirectory(place: PublishedPlace, bytes: Uint8Array): Ste
  * Clear the private directories of creators that died. One is first renamed, so that its creator, if it only slept, finds
  * it gone and makes another, rather than publish a directory that was emptied under its hands.
  */
-export function clearLeftovers(place: PublishedPlace): void {
-  const leftover = new RegExp(`^\\.${place.folder}\\.[0-9a-f]{16}(\\.left)?$`)
-  for (const name of namesIn(place.stateDirectory)) {
-    const path = join(place.stateDirectory, name)
+export function clearLeftovers(stateDirectory: string, folder: string): void {
+  const leftover = new RegExp(`^\\.${folder}\\.[0-9a-f]{16}(\\.left)?$`)
+  for (const name of namesIn(stateDirectory)) {
+    const path = join(stateDirectory, name)
     if (!leftover.test(name) || !isAged(path)) continue
     const claimed = name.endsWith('.left') ? path : `${path}.left`
     try {

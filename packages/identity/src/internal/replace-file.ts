@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
 import type { Owner } from './private-file.ts'
+import { LEFTOVER_AGE_MS } from './publish-once.ts'
 import type { Steps } from './steps.ts'
 import { readClock, readStopwatch } from './surroundings.ts'
 
 const WINDOWS_BUDGET_MS = 2_000
-const LEFTOVER_AGE_MS = 60_000
 const MOST_ATTEMPTS = 20
 
 /**
@@ -16,7 +16,7 @@ const MOST_ATTEMPTS = 20
  * one of the two is there whole. The directory is real, and there.
  */
 export function* replaceFile(directory: string, file: string, bytes: Uint8Array, owner: Owner): Steps<void> {
-  clearLeftovers(directory, file)
+  clearReplacements(directory, file)
   for (let attempt = 1; ; attempt++) {
     const own = join(directory, `.${file}.${randomBytes(8).toString('hex')}`)
     let done = false
@@ -52,7 +52,8 @@ function* renameOver(own: string, target: string, owner: Owner): Steps<void> {
   }
 }
 
-function clearLeftovers(directory: string, file: string): void {
+/** Clear what writers that died have left of their replacements for this file. */
+export function clearReplacements(directory: string, file: string): void {
   const prefix = `.${file}.`
   for (const name of readdirSync(directory)) {
     if (!name.startsWith(prefix) || !/^[0-9a-f]{16}$/.test(name.slice(prefix.length))) continue

@@ -37,16 +37,16 @@ function protect(path: string, kind: 'file' | 'directory', scratch: string, run:
   if (others.length > 0) throw open(path, others)
 }
 
-/** Who may do what with this path as Windows says it, beside this user's SID; a null where Windows does not say. */
+/** Who may do what with this path as Windows says it, or `null` where it does not say. */
 export function readAccess(
   path: string,
   scratch: string,
   run: RunSystemProgram = runProgram,
-): { readonly list: AccessList | null; readonly others: readonly string[] } | null {
+): (AccessList & { readonly others: readonly string[] }) | null {
   try {
     const list = readList(path, scratch, run)
     const userSid = parseUserSid(run('whoami.exe', ['/user', '/fo', 'csv', '/nh']))
-    return { list, others: list === null ? [] : othersOn(list, userSid) }
+    return list && { ...list, others: othersOn(list, userSid) }
   } catch {
     return null // No such program, or not allowed to look: it is not known, and nothing is made up.
   }
