@@ -79,7 +79,9 @@ describe('a whole gateway', () => {
       identity: createEphemeralIdentity(),
       token: token(),
     })
-    expect(hello).toMatchObject({ features: { methods: ['health', 'ping'] } })
+    const pairing = ['list', 'approve', 'reject', 'remove'].map(act => `device.pair.${act}`)
+    const methods = ['health', ...pairing, 'device.token.rotate', 'device.token.revoke', 'ping']
+    expect(hello).toMatchObject({ features: { methods } })
     peer.send({ type: 'req', id: '1', method: 'health' })
     expect(await peer.next()).toMatchObject({ id: '1', ok: true, payload: { ok: true } })
     peer.send({ type: 'req', id: '2', method: 'ping' })

@@ -77,7 +77,8 @@ describe('every refusal', () => {
 describe('what deployed clients act on, as measured', () => {
   test.each<[RefusalCode, number, string, string | undefined]>([
     ['malformed', 1008, 'INVALID_REQUEST', undefined],
-    ['wish-unknown', 1008, 'INVALID_REQUEST', undefined],
+    ['wish-unknown', 1008, 'INVALID_REQUEST', 'AUTH_SCOPE_MISMATCH'],
+    ['device-revoked', 1008, 'NOT_PAIRED', 'AUTH_SCOPE_MISMATCH'],
     ['frame-too-large', 1009, 'INVALID_REQUEST', undefined],
     ['protocol-mismatch', 1002, 'INVALID_REQUEST', 'PROTOCOL_MISMATCH'],
     ['origin-rejected', 1008, 'INVALID_REQUEST', 'CONTROL_UI_ORIGIN_NOT_ALLOWED'],

@@ -17,7 +17,7 @@ import {
   selectCredential,
   verifyOpenClawProof,
 } from '@holdfast/handshake'
-import type { DeviceId } from '@holdfast/identity'
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
 import type { Admission, PairingStore } from '@holdfast/pairing-store'
 import type { RawData, WebSocket } from 'ws'
 import type { Budgets } from './budgets.ts'
@@ -265,6 +265,8 @@ export class ConnectHandshake {
         origin: this.#origin,
         policy: desk.policy,
         name: params.client.displayName,
+        claimedDeviceId: parseDeviceId(params.device?.id),
+        handsOutToken: true,
       } as const
       this.#session = desk.sessions.list(attempt)
       const admission = await desk.store.admit(attempt)
@@ -295,10 +297,14 @@ export class ConnectHandshake {
 
   #admit(admission: Admission & { outcome: 'admitted' }, session: Session, protocol: number): void {
     const desk = this.#desk
-    const { deviceId, scopes, registered, generationId, decision } = admission
+    const { deviceId, scopes, registered, generationId, deviceToken, decision } = admission
     const { role } = session.attempt.frame.wish
     const { rule } = decision
-    const connection = new LiveConnection({ socket: this.#socket, deviceId, role, scopes, rule }, desk.host)
+    const credential = decision.facts.credential.kind
+    // Rule 3 comes before every admission.
+    if (credential === 'wrong') throw new TypeError('admitted with a wrong credential')
+    const peer = { socket: this.#socket, deviceId, role, scopes, credential, rule }
+    const connection = new LiveConnection(peer, desk.host)
     session.generationId = generationId
     session.connection = connection
     this.#state = 'over'
@@ -324,6 +330,7 @@ export class ConnectHandshake {
       protocol,
       limits: desk.limits,
       methods: desk.methodNames,
+      deviceToken,
       uptimeMs: desk.clock.nowMs() - desk.startedAtMs,
     })
     if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })

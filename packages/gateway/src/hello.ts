@@ -1,4 +1,5 @@
 import type { HelloOk } from '@holdfast/handshake'
+import type { IssuedToken } from '@holdfast/pairing-store'
 import type { GateLimits } from './limits.ts'
 import type { LiveConnection } from './live-connection.ts'
 
@@ -12,8 +13,10 @@ export function helloOk(facts: {
   readonly limits: GateLimits
   readonly methods: readonly string[]
   readonly uptimeMs: number
+  /** Made for this connection, or `null`. Nobody else sees it. */
+  readonly deviceToken: IssuedToken | null
 }): HelloOk {
-  const { connection, limits } = facts
+  const { connection, limits, deviceToken } = facts
   return {
     type: 'hello-ok',
     protocol: facts.protocol,
@@ -25,7 +28,11 @@ export function helloOk(facts: {
       stateVersion: { presence: 0, health: 0 },
       uptimeMs: facts.uptimeMs,
     },
-    auth: { role: connection.role, scopes: connection.scopes },
+    auth: {
+      role: connection.role,
+      scopes: connection.scopes,
+      ...(deviceToken !== null && { deviceToken: deviceToken.token, issuedAtMs: deviceToken.issuedAtMs }),
+    },
     policy: {
       maxPayload: limits.frameBytes,
       maxBufferedBytes: limits.bufferedBytes,

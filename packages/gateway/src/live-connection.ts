@@ -26,6 +26,7 @@ export interface Admitted {
   readonly deviceId: DeviceId | null
   readonly role: Role
   readonly scopes: readonly Scope[]
+  readonly credential: Connection['credential']
   readonly rule: RuleId
 }
 
@@ -45,6 +46,7 @@ export class LiveConnection implements Connection {
   readonly connectionId = randomUUID()
   readonly role: Role
   readonly scopes: readonly Scope[]
+  readonly credential: Connection['credential']
   readonly rule: RuleId
   readonly socket: WebSocket
   /** Calls that are being answered. */
@@ -65,6 +67,7 @@ export class LiveConnection implements Connection {
     this.deviceId = admitted.deviceId
     this.role = admitted.role
     this.scopes = admitted.scopes
+    this.credential = admitted.credential
     this.rule = admitted.rule
     this.#host = host
     this.socket.on('pong', () => {

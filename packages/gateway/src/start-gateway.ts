@@ -18,6 +18,7 @@ import { takeGatewayLock } from './gateway-lock.ts'
 import { dialUrlOf, removeGatewayNote, withdrawGatewayNote } from './gateway-note.ts'
 import { gatewayTokenFile, openGatewayToken } from './gateway-token-file.ts'
 import type { GateMethod } from './methods.ts'
+import { pairingMethods } from './pairing-methods.ts'
 
 /** A whole gateway on a state directory. `app` or `directory` is required, and `trustedLocal` is for the author to decide. */
 export interface StartGatewayOptions
@@ -31,7 +32,7 @@ export interface StartGatewayOptions
   readonly store?: string | PairingStore
   /** @defaultValue `BUILT_IN_ROLES` */
   readonly roles?: RoleDeclarations
-  /** Beside `health`, which any admitted connection may call. @defaultValue none */
+  /** Beside `health`, which any admitted connection may call, and {@link pairingMethods}. @defaultValue none */
   readonly methods?: Readonly<Record<string, GateMethod>>
 }
 
@@ -82,13 +83,17 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     if (opened !== store) undo.push(() => opened.close())
     const clock = options.clock ?? systemClock
     const startedAtMs = clock.nowMs()
-    const gate = createGate({
+    const gate: Gate = createGate({
       ...options,
       store: opened,
       identity,
       gatewayToken: gatewayTokenFile(location),
       roles: options.roles ?? BUILT_IN_ROLES,
-      methods: { health: healthMethod(clock, startedAtMs), ...options.methods },
+      methods: {
+        health: healthMethod(clock, startedAtMs),
+        ...pairingMethods(opened, { connectedDevices: () => connectedDevices(gate) }),
+        ...options.methods,
+      },
     })
     undo.push(() => gate.close())
     await gate.ready
@@ -126,6 +131,10 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
 
 function healthMethod(clock: GateClock, startedAtMs: number): GateMethod {
   return { scopes: [], handle: () => ({ ok: true, uptimeMs: clock.nowMs() - startedAtMs }) }
+}
+
+function connectedDevices(gate: Gate): ReadonlySet<DeviceId> {
+  return new Set(gate.connections().flatMap(({ deviceId }) => deviceId ?? []))
 }
 
 function createHttpServer(): Server {

@@ -80,7 +80,11 @@ interface Row {
   readonly detailsCode: string | null
   readonly closeCode: number
   readonly message: string
-  readonly nextStep?: 'retry_with_device_token' | 'update_auth_credentials' | 'wait_then_retry'
+  readonly nextStep?:
+    | 'retry_with_device_token'
+    | 'update_auth_credentials'
+    | 'review_auth_configuration'
+    | 'wait_then_retry'
   readonly retryable?: true
 }
 
@@ -109,6 +113,8 @@ const later = (closeCode: 1012 | 1013, detailsCode: string | null, message: stri
   retryable: true,
 })
 
+// OpenClaw's clients go on for ever after a code that their closed list of final ones does not have: `AUTH_UNAUTHORIZED` for
+// one. So whatever waiting cannot cure is told by one of that list; `AUTH_SCOPE_MISMATCH` makes them pause and keep their token.
 const ROWS: Readonly<Record<RefusalCode, Row>> = {
   'handshake-timeout': invalid(null, 'no connect in time'),
   'sockets-full': later(1013, null, 'too many sockets before authentication'),
@@ -123,7 +129,9 @@ const ROWS: Readonly<Record<RefusalCode, Row>> = {
   ),
 
   malformed: invalid(null, 'invalid connect'),
-  'wish-unknown': invalid(null, 'unknown role or scope'),
+  'wish-unknown': invalid('AUTH_SCOPE_MISMATCH', 'unknown role or scope', {
+    nextStep: 'review_auth_configuration',
+  }),
   'protocol-mismatch': invalid('PROTOCOL_MISMATCH', 'protocol mismatch', { closeCode: 1002 }),
   'connect-repeated': invalid(null, 'one connect per socket'),
 
@@ -150,7 +158,9 @@ const ROWS: Readonly<Record<RefusalCode, Row>> = {
     'this device has proven itself by a stronger proof before',
   ),
 
-  'device-revoked': notPaired('AUTH_UNAUTHORIZED', 'device revoked'),
+  'device-revoked': notPaired('AUTH_SCOPE_MISMATCH', 'device revoked', {
+    nextStep: 'review_auth_configuration',
+  }),
   'pairing-required': notPaired('PAIRING_REQUIRED', 'pairing required'),
   'requests-full': later(1013, null, 'too many open requests'),
 

@@ -1,6 +1,13 @@
-import { meetScopes, missingScopes, type Role, type RoleTable, type Scope } from '@holdfast/handshake'
+import {
+  defineRoles,
+  meetScopes,
+  missingScopes,
+  type Role,
+  type RoleTable,
+  type Scope,
+} from '@holdfast/handshake'
 import { parseDeviceId } from '@holdfast/identity'
-import type { Actor, DeviceRecord, DeviceRole } from './records.ts'
+import type { Actor, DeviceRecord, DeviceRole, GatewaySettings } from './records.ts'
 
 /** Authority in one role: what a decision about it is measured against. */
 export interface RoleAuthority {
@@ -70,6 +77,21 @@ export function reachOf(
   const within = (ceiling as readonly Scope[]).filter(scope => known.has(scope))
   const narrowed = own?.narrowedTo ?? null
   return [...grant, ...(narrowed === null ? within : meetScopes(table, role, within, narrowed))]
+}
+
+/**
+ * How to tell what a device may have in a role without asking anybody, under these settings: its grant, and where it is
+ * `trusted-local` what the ceiling leaves it. Of a revoked device or role: nothing.
+ */
+export function scopeReader({
+  roles,
+  ceiling,
+}: GatewaySettings): (device: DeviceRecord, role: Role) => readonly Scope[] {
+  const table = defineRoles(roles)
+  return (device, role) => {
+    const revokedAtMs = device.roles.find(each => each.role === role)?.revokedAtMs ?? device.revokedAtMs
+    return revokedAtMs === null ? [...new Set(reachOf(table, ceiling, device, role))].sort() : []
+  }
 }
 
 /** The same for every role that the device has, or could have under the ceiling. */

@@ -1,3 +1,4 @@
+export { scopeReader } from './authority.ts'
 export type { ChangeListener, RequestOutcome, StoreChange } from './changes.ts'
 export { cleanName, MAX_NAME_LENGTH } from './device-name.ts'
 export {

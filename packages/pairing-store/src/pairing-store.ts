@@ -94,7 +94,7 @@ export type TokenAnswer =
     }
   /** The device gets it with its next hello under the gateway token; until then nothing changes. */
   | { readonly outcome: 'promised'; readonly scopes: readonly Scope[] }
-  | { readonly outcome: 'revoked' }
+  | { readonly outcome: 'revoked'; readonly revokedAtMs: number }
   /** Issuing: there is a live one, which stays. Rotating, revoking: there is none. */
   | { readonly outcome: 'token-live' | 'token-absent' }
   | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }

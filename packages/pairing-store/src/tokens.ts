@@ -35,7 +35,7 @@ async function findTarget(
   const role = parseRole(table, roleText)
   const own = device.roles.find(each => each.role === role)
   if (role === null || (own === undefined && device.trust === 'approved')) return { outcome: 'role-unknown' }
-  const scopes = reachOf(table, ceiling, device, role)
+  const scopes = [...new Set(reachOf(table, ceiling, device, role))].sort()
   const isSelf = by.kind === 'device' && by.deviceId === device.deviceId
   if (by.kind === 'device' && !isSelf) {
     const actor = await readDevice(tx, by.deviceId)
@@ -120,7 +120,7 @@ export async function revokeDeviceToken(
   const target = await findTarget(tx, deviceId, by, role)
   if (isRefused(target)) return target
   const gone = await dropTokens(tx, target.device.deviceId, target.role)
-  return { outcome: gone ? 'revoked' : 'token-absent' }
+  return gone ? { outcome: 'revoked', revokedAtMs: tx.nowMs } : { outcome: 'token-absent' }
 }
 
 /** Of one role, or of all. Were there any? */

@@ -185,7 +185,10 @@ export function tokenContract(openStore: OpenStore): void {
       const { identity, first } = await handedOut(started)
       const options = { ...WRITER, role: 'operator' }
       const next = await rotated(store, identity)
-      expect(await store.revokeDeviceToken(identity.id, options)).toEqual({ outcome: 'revoked' })
+      expect(await store.revokeDeviceToken(identity.id, options)).toEqual({
+        outcome: 'revoked',
+        revokedAtMs: started.nowMs(),
+      })
       expect(await store.revokeDeviceToken(identity.id, options)).toEqual({ outcome: 'token-absent' })
       expect(await store.rotateDeviceToken(identity.id, options)).toEqual({ outcome: 'token-absent' })
       for (const dead of [first, next])
