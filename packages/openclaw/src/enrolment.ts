@@ -3,7 +3,7 @@ import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity
 import { withInstallLock } from '@holdfast/identity/state'
 import { type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 import { askForEverything, type Gateway } from './internal/attempt.ts'
-import { listPairing } from './internal/paired-devices.ts'
+import { CALL_TIMEOUT_MS, listPairing } from './internal/paired-devices.ts'
 
 /** Which device, and where. */
 export interface EnrolmentOptions {
@@ -56,7 +56,8 @@ const LOCK_TIMEOUT_MS = 15_000
  * again. Requests of this device that are left over are rejected. What was done is told. Where that gateway lets nobody in
  * without a person, the other device's request stays beside this one's until it expires, or this device is enrolled.
  *
- * @throws `SpawnerError` where the gateway cannot be reached, or says no to something else: a wrong token, for one.
+ * @throws `SpawnerError` where the gateway cannot be reached, or says no to something else: a wrong token, for one; a
+ * `TimeoutError` where it has let somebody in and then answers nothing for 30 s.
  */
 export async function enrollWithOpenClaw(options: EnrolmentOptions): Promise<Enrolment> {
   const { identity, url, token, signal } = options
@@ -120,8 +121,10 @@ async function tidyUp(
   did: EnrolmentAct[],
 ): Promise<void> {
   const { pending, paired } = await listPairing(connection)
-  for (const { requestId, deviceId, displayName } of pending) {
-    if (deviceId !== identity.id && displayName !== helperName(identity)) continue
+  for (const { requestId, deviceId, displayName, role } of pending) {
+    // Whether this device may be something else than an operator is not ours to answer.
+    const ours = deviceId === identity.id && role === 'operator'
+    if (!ours && displayName !== helperName(identity)) continue
     await attemptCall(connection, 'device.pair.reject', { requestId }, () =>
       did.push({ act: 'rejected', requestId }),
     )
@@ -146,6 +149,8 @@ async function removeDevice(
   )
 }
 
+const SUPERFLUOUS = ['CALL_FAILED', 'CONNECTION_LOST', 'CONNECTION_CLOSED'] as const
+
 /** A call that somebody else may have made superfluous: the next attempt shows what is left to do. */
 async function attemptCall(
   connection: GatewayConnection,
@@ -154,10 +159,10 @@ async function attemptCall(
   done: () => void,
 ): Promise<void> {
   try {
-    await connection.call(method, params)
+    await connection.call(method, params, { signal: AbortSignal.timeout(CALL_TIMEOUT_MS) })
     done()
   } catch (error) {
-    if (!isSpawnerError(error, 'CALL_FAILED') && !isSpawnerError(error, 'CONNECTION_LOST')) throw error
+    if (!SUPERFLUOUS.some(code => isSpawnerError(error, code))) throw error
   }
 }
 

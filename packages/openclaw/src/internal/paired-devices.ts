@@ -1,5 +1,8 @@
 import { type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 
+/** How long a gateway may take for one call, in ms: 2026.9 takes seconds with a thousand devices. */
+export const CALL_TIMEOUT_MS = 30_000
+
 /** A line in a gateway's books. Everything in it is the gateway's word, and the name is its device's. */
 export interface BookedDevice {
   readonly deviceId: string
@@ -8,7 +11,7 @@ export interface BookedDevice {
 
 /** What a gateway has written down about devices, as far as it matters here. */
 export interface PairingList {
-  readonly pending: readonly (BookedDevice & { readonly requestId: string })[]
+  readonly pending: readonly (BookedDevice & { readonly requestId: string; readonly role: string | null })[]
   readonly paired: readonly BookedDevice[]
 }
 
@@ -20,8 +23,9 @@ export async function listPairing(connection: GatewayConnection): Promise<Pairin
   return {
     pending: entriesOf(answer['pending']).flatMap(entry => {
       const device = deviceOf(entry)
-      const { requestId } = entry
-      return device === null || typeof requestId !== 'string' ? [] : [{ ...device, requestId }]
+      const { requestId, role } = entry
+      if (device === null || typeof requestId !== 'string') return []
+      return [{ ...device, requestId, role: typeof role === 'string' ? role : null }]
     }),
     paired: entriesOf(answer['paired']).flatMap(entry => deviceOf(entry) ?? []),
   }
@@ -34,7 +38,7 @@ function deviceOf({ deviceId, displayName }: Readonly<Record<string, unknown>>):
 
 async function listOf(connection: GatewayConnection): Promise<unknown> {
   try {
-    return await connection.call('device.pair.list', {})
+    return await connection.call('device.pair.list', {}, { signal: AbortSignal.timeout(CALL_TIMEOUT_MS) })
   } catch (error) {
     if (isSpawnerError(error, 'CALL_FAILED')) return null
     throw error
