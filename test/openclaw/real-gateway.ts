@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WebSocket } from 'ws'
-import { commandFile, PINNED_NODE, type RealVersion } from './real-versions.ts'
+import { cacheDirectory, commandFile, PINNED_NODE, type RealVersion } from './real-versions.ts'
 
 /** Its first start compiles everything it has: 6 to 20 s on two cores, more while they are busy. */
 const STARTUP_BOUND_MS = 180_000
@@ -187,7 +187,7 @@ function spawnReal(version: RealVersion, home: RealHome, args: readonly string[]
       NO_COLOR: '1',
       HOME: home.directory,
       TMPDIR: join(home.directory, 'tmp'),
-      NODE_COMPILE_CACHE: join(tmpdir(), `holdfast-openclaw-compiled-${version}`),
+      NODE_COMPILE_CACHE: join(cacheDirectory(), `compiled-${version}`),
       ...OFFLINE,
     },
   })
