@@ -49,6 +49,14 @@ function whyEphemeral(
 
 function nearest(path: string): string {
   for (let at = path; ; at = dirname(at)) {
-    if (lstatSync(at, { throwIfNoEntry: false }) !== undefined || at === dirname(at)) return at
+    if (isSeen(at) || at === dirname(at)) return at
+  }
+}
+
+function isSeen(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false // Something above it does not let us look.
   }
 }

@@ -25,7 +25,7 @@ export function judgeLocation(
     ['HOME', home],
     ['XDG_DATA_HOME', surroundings.platform === 'linux' ? data : undefined],
   ] as const) {
-    if (value === undefined || location.directory.startsWith(value.replace(/\/*$/, '/'))) continue
+    if (value === undefined || isWithin(location.directory, value)) continue
     // A data folder of its own leaves HOME unused, which is nothing to be told.
     if (name === 'HOME' && data !== undefined && location.directory.startsWith(data)) continue
     const facts = { variable: name, value, used: location.directory }
@@ -42,6 +42,10 @@ export function judgeLocation(
     found.push({ code: 'STATE_DOUBLED', path: location.directory, facts, fix })
   }
   return found
+}
+
+function isWithin(path: string, folder: string): boolean {
+  return folder !== '' && path.startsWith(folder.replace(/\/*$/, '/'))
 }
 
 function isSame(left: string, right: string): boolean {
