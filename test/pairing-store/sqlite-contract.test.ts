@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { afterAll, afterEach, describe } from 'vitest'
 import { admissionContract } from './contract/admissions.ts'
+import { auditContract } from './contract/audit.ts'
 import { deviceContract } from './contract/devices.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
@@ -26,4 +27,5 @@ describe('the pairing store on SQLite', () => {
   requestContract(openStore)
   deviceContract(openStore)
   tokenContract(openStore)
+  auditContract(openStore)
 })

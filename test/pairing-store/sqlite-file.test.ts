@@ -127,8 +127,8 @@ describe('the file of a store', () => {
 
   test('a newer schema is refused and left as it is', async () => {
     const path = await madeStore()
-    edit(path, 'UPDATE schema_version SET version = version + 1')
-    await expectRefused(path, 'STORE_SCHEMA_NEWER', { found: 3, known: 2 })
+    edit(path, 'UPDATE schema_version SET version = 1000')
+    await expectRefused(path, 'STORE_SCHEMA_NEWER', { found: 1_000, known: expect.any(Number) })
   })
 
   test('rows that this package cannot have written are told as damage, and left as they are', async () => {

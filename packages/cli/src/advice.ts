@@ -63,6 +63,8 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   STORE_EXPOSED: null,
   STORE_NOT_WRITABLE: null,
   STORE_WRITE_FAILED: null,
+  STORE_AUDIT_FAILED: null,
+  STORE_ROLLED_BACK: null,
   STORE_REPLACED: null,
   STORE_CLOSED: null,
   STORE_LOST: null,

@@ -119,6 +119,7 @@ async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise
     name,
     generationId,
     registeredBy: 'local',
+    source: attempt.origin.source,
   })
 }
 

@@ -1,7 +1,9 @@
 import { meetScopes, missingScopes, parseRole, parseScopes, type Role } from '@holdfast/handshake'
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import type { AuditAct } from './audit.ts'
 import { authorityOf, everythingOf, lackingOf, type RoleAuthority, reachOf } from './authority.ts'
 import { cleanName } from './device-name.ts'
+import { stateOf } from './internal/audit-log.ts'
 import { scopesToText } from './internal/rows.ts'
 import type { DeviceTable } from './internal/schema.ts'
 import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
@@ -18,9 +20,18 @@ async function findTarget(tx: Transaction, deviceId: string): Promise<DeviceReco
   return id === null ? null : readDevice(tx, id)
 }
 
-async function changed(tx: Transaction, deviceId: DeviceId): Promise<DeviceAnswer> {
+/** What was done to the device goes to the listeners and to the audit log. */
+async function changed(
+  tx: Transaction,
+  before: DeviceRecord,
+  { by, act, role = null }: { readonly by: Actor; readonly act: AuditAct; readonly role?: Role | null },
+): Promise<DeviceAnswer> {
+  const { deviceId } = before
+  const device = await reloadDevice(tx, deviceId)
   tx.record({ kind: 'device-changed', deviceId })
-  return { outcome: 'changed', device: await reloadDevice(tx, deviceId) }
+  const [from, to] = [stateOf(before, role), stateOf(device, role)]
+  tx.audit({ by, act, subject: deviceId, deviceId, role, from, to })
+  return { outcome: 'changed', device }
 }
 
 /** `null`: the act is theirs to do. */
@@ -56,7 +67,7 @@ export async function renameDevice(
   const name = cleanName(text)
   if (name === device.name) return { outcome: 'unchanged', device }
   await updateDevice(tx, device.deviceId, { name })
-  return changed(tx, device.deviceId)
+  return changed(tx, device, { by, act: 'device-renamed' })
 }
 
 /** A tombstone. What a person gave is gone for good; what is given after a reinstatement is given anew. */
@@ -83,10 +94,10 @@ export async function revokeDevice(
   } else {
     await putRole(tx, device.deviceId, role, { ...tombstone, grant_scopes: null })
   }
-  if (!options.keepRegistration) await closeRegistration(tx, device)
+  if (!options.keepRegistration) await closeRegistration(tx, device, by)
   await dropTokens(tx, device.deviceId, role)
   await closeRequests(tx, device.deviceId, role)
-  return changed(tx, device.deviceId)
+  return changed(tx, device, { by, act: 'device-revoked', role })
 }
 
 /** What the device may have at most in a role, until a person says otherwise. */
@@ -121,7 +132,7 @@ export async function narrowDevice(
   if (same && (grant === null || scopesToText(grant) === next.grant_scopes))
     return { outcome: 'unchanged', device }
   await putRole(tx, device.deviceId, role, next)
-  return changed(tx, device.deviceId)
+  return changed(tx, device, { by, act: 'device-narrowed', role })
 }
 
 /** Lifts the tombstones of the device and of its roles. Grants stay gone, narrowings stay, registration stays closed. */
@@ -138,7 +149,7 @@ export async function reinstateDevice(tx: Transaction, deviceId: string, by: Act
   if (!buried) return { outcome: 'unchanged', device }
   await updateDevice(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
   await updateRoles(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
-  return changed(tx, device.deviceId)
+  return changed(tx, device, { by, act: 'device-reinstated' })
 }
 
 function allOf(tx: Transaction, device: DeviceRecord): readonly RoleAuthority[] {
@@ -183,19 +194,25 @@ async function putRole(tx: Transaction, deviceId: DeviceId, role: Role, values: 
 }
 
 // The program that was revoked can still read the gateway token: with a new key it would be back.
-async function closeRegistration(tx: Transaction, device: DeviceRecord): Promise<void> {
+async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by: Actor): Promise<void> {
   const { db } = tx.session
-  await db
+  const closed = await db
     .updateTable('token_generation')
     .set({ registers: 0 })
     .where('generation_id', 'in', query =>
       query
         .selectFrom('device')
         .select(eb => eb.fn.coalesce('generation_id', eb.val('')).as('generation_id'))
-        .where('device_id', '=', device.deviceId)
+        .where('device_id', '=', deviceId)
         .where('standing', '=', 'trusted-local'),
     )
+    .where('registers', '=', 1)
+    .returning('generation_id')
     .execute()
+  for (const { generation_id: subject } of closed) {
+    const [from, to] = [{ registers: true }, { registers: false }]
+    tx.audit({ by, act: 'registration-closed', subject, deviceId, from, to })
+  }
 }
 
 async function closeRequests(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<void> {

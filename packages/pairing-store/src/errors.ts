@@ -30,6 +30,20 @@ export interface PairingStoreFailures {
     readonly reason: 'disk-full' | 'read-only' | 'io'
     readonly fix: string
   }
+  /** The change was not made, since the audit log cannot take its entry. */
+  STORE_AUDIT_FAILED: { readonly path: string; readonly fix: string }
+  /**
+   * The store is not what it was: its audit log ends before an entry that was seen, or took another course, or it is
+   * another store. Whoever was revoked since would be back.
+   */
+  STORE_ROLLED_BACK: {
+    readonly path: string
+    readonly reason: 'behind' | 'another-history' | 'another-store'
+    /** The number of the entry that was seen, and that of the last one there is. */
+    readonly expected: number
+    readonly found: number
+    readonly fix: string
+  }
   /** The file at the path is no longer the one that was opened. What was open is of no use any more. */
   STORE_REPLACED: { readonly path: string; readonly fix: string }
   /** {@link PairingStore.close} was called before. */
@@ -52,6 +66,9 @@ const sentences: Sentences = {
   STORE_EXPOSED: d => `${d.path} is open to other users (mode ${d.mode.toString(8)})`,
   STORE_NOT_WRITABLE: d => `${d.path} belongs to uid ${d.ownerUid}, this process runs as uid ${d.uid}`,
   STORE_WRITE_FAILED: d => `${d.path} could not be written (${d.reason})`,
+  STORE_AUDIT_FAILED: d => `${d.path} cannot take an audit entry; nothing was changed`,
+  STORE_ROLLED_BACK: d =>
+    `${d.path} has ${d.found} audit entries, and entry ${d.expected} was seen already (${d.reason})`,
   STORE_REPLACED: d => `${d.path} is no longer the file that was opened`,
   STORE_CLOSED: d => `${d.path} was closed`,
 }

@@ -1,3 +1,13 @@
+export type {
+  AuditAct,
+  AuditEntry,
+  AuditFlaw,
+  AuditHead,
+  AuditQuery,
+  AuditState,
+  AuditVerdict,
+} from './audit.ts'
+export { AUDIT_ACTS } from './audit.ts'
 export { scopeReader } from './authority.ts'
 export type { ChangeListener, RequestOutcome, StoreChange } from './changes.ts'
 export { cleanName, MAX_NAME_LENGTH } from './device-name.ts'

@@ -8,6 +8,7 @@ import type {
   Scope,
 } from '@holdfast/handshake'
 import type { DeviceId, DeviceIdentity } from '@holdfast/identity'
+import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from './audit.ts'
 import type { ChangeListener } from './changes.ts'
 import type {
   Actor,
@@ -205,6 +206,15 @@ export interface PairingStore {
     options: { readonly by: Actor; readonly expectedDigest: string },
   ): Promise<ApproveAnswer>
   rejectRequest(requestId: string, options: { readonly by: Actor }): Promise<RejectAnswer>
+
+  /** The changes of trust, each with who, what, from, to and by which rule. */
+  listAudit(query?: AuditQuery): Promise<Page<AuditEntry>>
+  /** How far the audit log goes now. Whoever keeps it elsewhere can tell later that something is gone. */
+  findAuditHead(): Promise<AuditHead>
+  /** Goes through the whole log. With a head that was kept elsewhere it also finds a log that was cut off or written anew. */
+  verifyAudit(options?: { readonly expectedHead?: AuditHead }): Promise<AuditVerdict>
+  /** Resolves where the log goes on from this head. @throws {@link PairingStoreError} `STORE_ROLLED_BACK` where it does not */
+  requireAuditHead(head: AuditHead): Promise<void>
 
   /**
    * Told of every change from now on, whichever process made it, once and in commit order: this process's own before the

@@ -12,6 +12,7 @@ import {
 import { type DeviceIdentity, formatPublicKey, type PublicKey } from '@holdfast/identity'
 import { cleanName } from './device-name.ts'
 import { readFacts } from './internal/admission-facts.ts'
+import { stateOf } from './internal/audit-log.ts'
 import { reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { AdmissionAttempt, RegisterAnswer } from './pairing-store.ts'
 import type { DeviceRecord } from './records.ts'
@@ -25,6 +26,8 @@ export interface NewLocalDevice {
   readonly client: VerifiedProof['client'] | null
   readonly registeredBy: 'local' | 'store-writer'
   readonly generationId: string
+  /** The canonical address it came from. */
+  readonly source: string
 }
 
 /** Write it down as `trusted-local`, in a transaction in which the rules said so. */
@@ -60,8 +63,20 @@ export async function registerDevice(tx: Transaction, device: NewLocalDevice): P
       revoked_by: null,
     })
     .execute()
-  tx.record({ kind: 'device-changed', deviceId: device.deviceId })
-  return reloadDevice(tx, device.deviceId)
+  const { deviceId, role, registeredBy, generationId, source } = device
+  tx.record({ kind: 'device-changed', deviceId })
+  const registered = await reloadDevice(tx, deviceId)
+  tx.audit({
+    by: registeredBy === 'local' ? { kind: 'device', deviceId } : { kind: 'store-writer' },
+    act: 'device-registered',
+    subject: deviceId,
+    deviceId,
+    role,
+    from: null,
+    to: { ...stateOf(registered), generationId, source },
+    rule: '10',
+  })
+  return registered
 }
 
 export interface LocalRegistration {
@@ -90,7 +105,8 @@ export async function registerLocal(tx: Transaction, options: LocalRegistration)
   if (decision.outcome === 'admitted') {
     const { id: deviceId, publicKey } = options.identity
     const name = options.name ?? null
-    const fresh = { deviceId, publicKey, role, name, client: null, generationId }
+    const { source } = attempt.origin
+    const fresh = { deviceId, publicKey, role, name, client: null, generationId, source }
     return {
       outcome: 'registered',
       device: await registerDevice(tx, { ...fresh, registeredBy: 'store-writer' }),

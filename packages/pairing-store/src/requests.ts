@@ -10,6 +10,7 @@ import { formatPublicKey } from '@holdfast/identity'
 import { lackingOf } from './authority.ts'
 import type { RequestOutcome } from './changes.ts'
 import { cleanName } from './device-name.ts'
+import { stateOf } from './internal/audit-log.ts'
 import { scopesToText, toRequest } from './internal/rows.ts'
 import type { RequestTable } from './internal/schema.ts'
 import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
@@ -130,8 +131,12 @@ export async function approveRequest(
   if (device === null) await addApproved(tx, row)
   await giveScopes(tx, request, device)
   await closeRequest(tx, request, 'approved')
-  tx.record({ kind: 'device-changed', deviceId: request.deviceId })
-  return { outcome: 'approved', request, device: await reloadDevice(tx, request.deviceId) }
+  const { deviceId, role: wished } = request
+  tx.record({ kind: 'device-changed', deviceId })
+  const approved = await reloadDevice(tx, deviceId)
+  const [from, to] = [stateOf(device, wished), stateOf(approved, wished)]
+  tx.audit({ by, act: 'request-approved', subject: requestId, deviceId, role: wished, from, to, digest })
+  return { outcome: 'approved', request, device: approved }
 }
 
 /** A person says no. The device may ask again. */
@@ -142,6 +147,9 @@ export async function rejectRequest(tx: Transaction, requestId: string, by: Acto
   const missing = await lackingToAnswer(tx, request, by, 'reject')
   if (missing !== null) return { outcome: 'approver-too-small', missing }
   await closeRequest(tx, request, 'rejected')
+  const { deviceId, role, digest } = request
+  const from = { wish: request.scopes }
+  tx.audit({ by, act: 'request-rejected', subject: requestId, deviceId, role, from, to: null, digest })
   return { outcome: 'rejected', request }
 }
 

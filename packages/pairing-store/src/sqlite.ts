@@ -14,6 +14,13 @@ export interface StoreOptions {
   readonly roles?: RoleDeclarations
   /** How long a mutation waits while others write, in ms, before it rejects with `STORE_BUSY`. @defaultValue 5000 */
   readonly busyTimeoutMs?: number
+  /**
+   * `required`: a change whose audit entry cannot be written is not made (`STORE_AUDIT_FAILED`). `when-possible`: it is
+   * made, and counted as unaudited. Either way an entry is part of the transaction that it tells of.
+   *
+   * @defaultValue 'required'
+   */
+  readonly audit?: 'required' | 'when-possible'
 }
 
 export interface SqliteStoreOptions extends StoreOptions {
@@ -31,8 +38,8 @@ export interface SqliteStoreOptions extends StoreOptions {
  * `STORE_NOT_WRITABLE`, `STORE_UNREADABLE`, `STORE_BUSY`.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<PairingStore> {
-  const { clock = machineMs, roles = BUILT_IN_ROLES, busyTimeoutMs = 5_000 } = options
+  const { clock = machineMs, roles = BUILT_IN_ROLES, busyTimeoutMs = 5_000, audit = 'required' } = options
   const path = resolve(options.path)
   const driver = await openSqliteDriver({ path, busyTimeoutMs, nowMs: clock() })
-  return SqlStore.open(driver, { clock, roles, checkSchema: found => checkSchema(path, found) })
+  return SqlStore.open(driver, { clock, roles, audit, checkSchema: found => checkSchema(path, found) })
 }

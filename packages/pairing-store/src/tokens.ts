@@ -1,5 +1,6 @@
 import { missingScopes, parseRole, parseScopes, type Role, type Scope } from '@holdfast/handshake'
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import type { AuditAct, AuditState } from './audit.ts'
 import { lackingOf, reachOf } from './authority.ts'
 import { createDeviceToken, hashDeviceToken } from './internal/device-token.ts'
 import type { DeviceTokenTable } from './internal/schema.ts'
@@ -54,6 +55,31 @@ async function findRow(tx: Transaction, deviceId: DeviceId, role: Role): Promise
   return (await tx.session.all(tx.queries.tokenOf, { deviceId, role }))[0] ?? null
 }
 
+interface TokenNote {
+  readonly by: Actor | { readonly kind: 'device'; readonly deviceId: DeviceId }
+  readonly act: Extract<AuditAct, `token-${string}`>
+  readonly deviceId: DeviceId
+  readonly role: Role
+}
+
+/** Changes the tokens of a role, and says so in the audit log: by their times, never by anything of theirs. */
+async function noted<Result>(
+  tx: Transaction,
+  { by, act, deviceId, role }: TokenNote,
+  change: () => Promise<Result>,
+): Promise<Result> {
+  const from = stateOfTokens(await findRow(tx, deviceId, role))
+  const result = await change()
+  const to = stateOfTokens(await findRow(tx, deviceId, role))
+  tx.audit({ by, act, subject: deviceId, deviceId, role, from, to })
+  return result
+}
+
+function stateOfTokens(row: DeviceTokenTable | null): AuditState | null {
+  if (row === null) return null
+  return { issuedAtMs: row.issued_at_ms, pendingAtMs: row.pending_at_ms, promisedAtMs: row.promised_at_ms }
+}
+
 /** A first token, where there is none. */
 export async function issueDeviceToken(
   tx: Transaction,
@@ -65,7 +91,10 @@ export async function issueDeviceToken(
   if (isRefused(target)) return target
   const row = await findRow(tx, target.device.deviceId, target.role)
   if (row !== null) return { outcome: 'token-live' }
-  const issued = await putCurrent(tx, target.device.deviceId, target.role)
+  const { role: held } = target
+  const { deviceId: holder } = target.device
+  const note = { by, act: 'token-issued', deviceId: holder, role: held } as const
+  const issued = await noted(tx, note, () => putCurrent(tx, holder, held))
   return { outcome: 'issued', issued, scopes: target.scopes }
 }
 
@@ -87,13 +116,17 @@ export async function rotateDeviceToken(
   const tooWide = options.scopes === null ? null : beyond(tx, target, by, options.scopes)
   if (tooWide !== null) return tooWide
   const { device, role, scopes } = target
-  const row = await findRow(tx, device.deviceId, role)
+  const { deviceId: holder } = device
+  const row = await findRow(tx, holder, role)
   if (row === null) return { outcome: 'token-absent' }
   if (options.delivery === 'hello') {
-    await updateRow(tx, device.deviceId, role, { promised_at_ms: row.promised_at_ms ?? tx.nowMs })
+    const promised_at_ms = row.promised_at_ms ?? tx.nowMs
+    const note = { by, act: 'token-promised', deviceId: holder, role } as const
+    await noted(tx, note, () => updateRow(tx, holder, role, { promised_at_ms }))
     return { outcome: 'promised', scopes }
   }
-  return { outcome: 'rotated', issued: await putPending(tx, device.deviceId, role), scopes }
+  const note = { by, act: 'token-rotated', deviceId: holder, role } as const
+  return { outcome: 'rotated', issued: await noted(tx, note, () => putPending(tx, holder, role)), scopes }
 }
 
 /** Nobody rotates a token into more than the device has, nor names more than they hold themselves. */
@@ -119,22 +152,29 @@ export async function revokeDeviceToken(
 ): Promise<TokenAnswer> {
   const target = await findTarget(tx, deviceId, by, role)
   if (isRefused(target)) return target
-  const gone = await dropTokens(tx, target.device.deviceId, target.role)
-  return gone ? { outcome: 'revoked', revokedAtMs: tx.nowMs } : { outcome: 'token-absent' }
+  const { role: held } = target
+  const { deviceId: holder } = target.device
+  if ((await findRow(tx, holder, held)) === null) return { outcome: 'token-absent' }
+  const note = { by, act: 'token-revoked', deviceId: holder, role: held } as const
+  await noted(tx, note, () => dropTokens(tx, holder, held))
+  return { outcome: 'revoked', revokedAtMs: tx.nowMs }
 }
 
-/** Of one role, or of all. Were there any? */
-export async function dropTokens(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<boolean> {
+/** Of one role, or of all. */
+export async function dropTokens(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<void> {
   let those = tx.session.db.deleteFrom('device_token').where('device_id', '=', deviceId)
   if (role !== null) those = those.where('role', '=', role)
-  const gone = await those.returning('role').execute()
-  return gone.length > 0
+  await those.execute()
 }
 
 /** What an admission under the gateway token hands out: the first token of the role, or the one that was promised. */
 export async function handOutToken(tx: Transaction, deviceId: DeviceId, role: Role): Promise<IssuedToken> {
   const row = await findRow(tx, deviceId, role)
-  return row === null ? putCurrent(tx, deviceId, role) : putPending(tx, deviceId, role)
+  const by = { kind: 'device', deviceId } as const
+  if (row === null) {
+    return noted(tx, { by, act: 'token-issued', deviceId, role }, () => putCurrent(tx, deviceId, role))
+  }
+  return noted(tx, { by, act: 'token-rotated', deviceId, role }, () => putPending(tx, deviceId, role))
 }
 
 async function putCurrent(tx: Transaction, deviceId: DeviceId, role: Role): Promise<IssuedToken> {
@@ -173,7 +213,7 @@ async function putPending(tx: Transaction, deviceId: DeviceId, role: Role): Prom
 export async function promoteToken(tx: Transaction, deviceId: DeviceId, role: Role): Promise<void> {
   const row = await findRow(tx, deviceId, role)
   if (row === null || row.pending_hash === null) throw new Error('a pending token vanished in a transaction')
-  await updateRow(tx, deviceId, role, {
+  const promoted = {
     current_hash: row.pending_hash,
     issued_at_ms: row.pending_at_ms ?? tx.nowMs,
     previous_hash: row.current_hash,
@@ -181,7 +221,11 @@ export async function promoteToken(tx: Transaction, deviceId: DeviceId, role: Ro
     pending_hash: null,
     pending_at_ms: null,
     pending_until_ms: null,
-  })
+  }
+  const by = { kind: 'device', deviceId } as const
+  await noted(tx, { by, act: 'token-promoted', deviceId, role }, () =>
+    updateRow(tx, deviceId, role, promoted),
+  )
 }
 
 async function updateRow(

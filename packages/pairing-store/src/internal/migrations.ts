@@ -1,26 +1,31 @@
 import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Schema } from './schema.ts'
 
-/** What a kind of database adds to a table that is only ever looked up by its primary key, or `null`. */
-export type TableEnd = RawBuilder<unknown> | null
+/** What a kind of database adds of its own to the tables. */
+export interface Dialect {
+  /** The end of a table that is only ever looked up by its primary key, or `null`. */
+  readonly keyed: RawBuilder<unknown> | null
+  /** What makes the database refuse to change or drop rows of this table. */
+  readonly appendOnly: (table: string) => readonly RawBuilder<unknown>[]
+}
 
 /** One step of the schema, run inside a transaction. Once released, a step is never changed: another one follows it. */
-type Migration = (db: Kysely<Schema>, keyed: TableEnd) => Promise<void>
+type Migration = (db: Kysely<Schema>, dialect: Dialect) => Promise<void>
 
 /** Step n makes schema n out of schema n − 1. Written for every back end at once. */
-const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens]
+const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens, createAudit]
 
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /** Bring a store from schema `from` (0: an empty database) to the newest. */
-export async function migrate(db: Kysely<Schema>, from: number, keyed: TableEnd): Promise<void> {
-  for (const step of MIGRATIONS.slice(from)) await step(db, keyed)
+export async function migrate(db: Kysely<Schema>, from: number, dialect: Dialect): Promise<void> {
+  for (const step of MIGRATIONS.slice(from)) await step(db, dialect)
   if (from === 0) await db.insertInto('schema_version').values({ version: SCHEMA_VERSION }).execute()
   else await db.updateTable('schema_version').set({ version: SCHEMA_VERSION }).execute()
 }
 
-async function createTables(db: Kysely<Schema>, keyed: TableEnd): Promise<void> {
+async function createTables(db: Kysely<Schema>, { keyed }: Dialect): Promise<void> {
   const { schema } = db
   await schema
     .createTable('schema_version')
@@ -83,7 +88,7 @@ async function createTables(db: Kysely<Schema>, keyed: TableEnd): Promise<void> 
     .execute()
 }
 
-async function createDeviceTokens({ schema }: Kysely<Schema>, keyed: TableEnd): Promise<void> {
+async function createDeviceTokens({ schema }: Kysely<Schema>, { keyed }: Dialect): Promise<void> {
   await schema
     .createTable('device_token')
     .addColumn('device_id', 'text', c => c.notNull().references('device.device_id'))
@@ -101,7 +106,39 @@ async function createDeviceTokens({ schema }: Kysely<Schema>, keyed: TableEnd): 
     .execute()
 }
 
-function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: TableEnd) {
+async function createAudit(db: Kysely<Schema>, { appendOnly }: Dialect): Promise<void> {
+  const { schema } = db
+  // One at a time: SQLite adds no two columns in one statement.
+  await schema
+    .alterTable('store')
+    .addColumn('audit_sequence', 'bigint', c => c.notNull().defaultTo(0))
+    .execute()
+  await schema.alterTable('store').addColumn('audit_hash', 'text').execute()
+  await schema
+    .alterTable('store')
+    .addColumn('unaudited', 'bigint', c => c.notNull().defaultTo(0))
+    .execute()
+  await schema
+    .createTable('audit')
+    .addColumn('sequence', 'bigint', c => c.primaryKey().notNull())
+    .addColumn('at_ms', 'bigint', c => c.notNull())
+    .addColumn('actor', 'text', c => c.notNull())
+    .addColumn('act', 'text', c => c.notNull())
+    .addColumn('subject', 'text', c => c.notNull())
+    .addColumn('device_id', 'text')
+    .addColumn('role', 'text')
+    .addColumn('from_state', 'text')
+    .addColumn('to_state', 'text')
+    .addColumn('rule', 'text')
+    .addColumn('digest', 'text')
+    .addColumn('previous', 'text', c => c.notNull())
+    .addColumn('hash', 'text', c => c.notNull())
+    .execute()
+  await schema.createIndex('audit_device').on('audit').columns(['device_id', 'sequence']).execute()
+  for (const guard of appendOnly('audit')) await guard.execute(db)
+}
+
+function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: Dialect['keyed']) {
   return end === null ? table : table.modifyEnd(end)
 }
 

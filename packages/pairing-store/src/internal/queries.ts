@@ -1,6 +1,6 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely'
 import type { TokenHashes } from './device-token.ts'
-import type { DeviceTable, DeviceTokenTable, RequestTable, Schema } from './schema.ts'
+import type { AuditTable, DeviceTable, DeviceTokenTable, RequestTable, Schema } from './schema.ts'
 import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 
 /** Everything that an admission is decided on, but for the room for requests. */
@@ -47,6 +47,17 @@ export type DeviceRoleRow = DeviceTable & {
 
 type RequestRow = RequestTable
 
+/** An empty text is no filter. */
+export interface AuditKey {
+  readonly after: number
+  readonly deviceId: string
+  readonly actor: string
+  readonly act: string
+  readonly sinceMs: number
+  readonly untilMs: number
+  readonly limit: number
+}
+
 /** The statements that run often, compiled once for a store. */
 export interface Queries {
   readonly facts: PreparedQuery<FactsKey, FactsRow>
@@ -76,6 +87,9 @@ export interface Queries {
   readonly schemaVersion: PreparedQuery<Record<never, never>, { readonly version: number }>
   readonly store: PreparedQuery<Record<never, never>, Schema['store']>
   readonly generation: PreparedQuery<{ readonly generationId: string }, Schema['token_generation']>
+  readonly auditRows: PreparedQuery<{ readonly after: number; readonly limit: number }, AuditTable>
+  readonly auditOldest: PreparedQuery<AuditKey, AuditTable>
+  readonly auditNewest: PreparedQuery<AuditKey, AuditTable>
   readonly changesAfter: PreparedQuery<
     { readonly sequence: number; readonly limit: number },
     Schema['change_log']
@@ -197,6 +211,26 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
     generation: prepareQuery(value =>
       db.selectFrom('token_generation').selectAll().where('generation_id', '=', value('generationId')),
     ),
+    auditRows: prepareQuery(value =>
+      db
+        .selectFrom('audit')
+        .selectAll()
+        .where('sequence', '>', value('after'))
+        .orderBy('sequence')
+        .limit(value('limit')),
+    ),
+    auditOldest: prepareQuery(value =>
+      filteredAudit(db, value)
+        .where('sequence', '>', value('after'))
+        .orderBy('sequence')
+        .limit(value('limit')),
+    ),
+    auditNewest: prepareQuery(value =>
+      filteredAudit(db, value)
+        .where('sequence', '<', value('after'))
+        .orderBy('sequence', 'desc')
+        .limit(value('limit')),
+    ),
     changesAfter: prepareQuery(value =>
       db
         .selectFrom('change_log')
@@ -206,6 +240,20 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
         .limit(value('limit')),
     ),
   }
+}
+
+function filteredAudit(
+  db: Kysely<Schema>,
+  value: <Name extends keyof AuditKey>(name: Name) => AuditKey[Name],
+) {
+  return db
+    .selectFrom('audit')
+    .selectAll()
+    .where(eb => eb.or([eb(eb.val(value('deviceId')), '=', ''), eb('device_id', '=', value('deviceId'))]))
+    .where(eb => eb.or([eb(eb.val(value('actor')), '=', ''), eb('actor', '=', value('actor'))]))
+    .where(eb => eb.or([eb(eb.val(value('act')), '=', ''), eb('act', '=', value('act'))]))
+    .where('at_ms', '>=', value('sinceMs'))
+    .where('at_ms', '<', value('untilMs'))
 }
 
 // One statement for devices and their roles, so that both are of one moment.

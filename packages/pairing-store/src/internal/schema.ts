@@ -8,6 +8,7 @@ export interface Schema {
   token_generation: TokenGenerationTable
   change_log: ChangeTable
   device_token: DeviceTokenTable
+  audit: AuditTable
 }
 
 /** One row. `last_sequence` is drawn from in every transaction that changes trust: its row lock orders them. */
@@ -21,6 +22,11 @@ export interface StoreTable {
   last_sequence: number
   /** Changes up to this one were dropped from the log. */
   dropped_through: number
+  /** The number and the hash of the last entry of the audit log; `null` before the first. */
+  audit_sequence: number
+  audit_hash: string | null
+  /** Changes that went through without an entry. */
+  unaudited: number
 }
 
 export interface DeviceTable {
@@ -106,4 +112,24 @@ export interface DeviceTokenTable {
   previous_until_ms: number | null
   /** When a new token was promised for the device's next hello, or `null`. */
   promised_at_ms: number | null
+}
+
+/** One entry of the audit log. Rows are only ever added. */
+export interface AuditTable {
+  sequence: number
+  at_ms: number
+  /** `store-writer`, or a device id. */
+  actor: string
+  act: string
+  subject: string
+  device_id: string | null
+  role: string | null
+  /** JSON. */
+  from_state: string | null
+  to_state: string | null
+  rule: string | null
+  digest: string | null
+  /** The hash of the entry before. */
+  previous: string
+  hash: string
 }

@@ -6,6 +6,7 @@ import {
 } from '@holdfast/handshake'
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
 import { admit, review } from '../admission.ts'
+import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from '../audit.ts'
 import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
 import { narrowDevice, reinstateDevice, renameDevice, revokeDevice } from '../devices.ts'
@@ -33,6 +34,8 @@ import { type LocalRegistration, registerLocal } from '../registration.ts'
 import { approveRequest, isRequestId, rejectRequest } from '../requests.ts'
 import { issueDeviceToken, type RotationOptions, revokeDeviceToken, rotateDeviceToken } from '../tokens.ts'
 import type { Reader } from './admission-facts.ts'
+import { appendAudit, appendAuditIfPossible, type PendingEntry } from './audit-log.ts'
+import { headOf, type Reading, readAuditPage, requireHead, verifyLog } from './audit-reading.ts'
 import { appendChanges, type PendingChange } from './change-log.ts'
 import { cursorOf, limitOf, pageOf } from './pages.ts'
 import { prepareQueries, type Queries } from './queries.ts'
@@ -45,9 +48,14 @@ import { readSettings, type Transaction } from './transaction.ts'
 export interface SqlStoreOptions {
   readonly clock: () => number
   readonly roles: RoleDeclarations
+  /** Is a change made whose entry cannot be written? */
+  readonly audit: 'required' | 'when-possible'
   /** Refuses a schema that this version does not know. */
   readonly checkSchema: (found: number) => void
 }
+
+/** Whoever may write the store has written the gateway token and its settings. */
+const STORE_WRITER = { kind: 'store-writer' } as const
 
 /** A pairing store over any database that a driver speaks to. */
 export class SqlStore implements PairingStore {
@@ -79,13 +87,20 @@ export class SqlStore implements PairingStore {
     if (typeof token !== 'string' || token.length < 16)
       throw new TypeError('a gateway token has 128 random bits or more')
     const generation_id = gatewayTokenCommitment(token)
-    return this.#mutate(async ({ session, queries, store, nowMs, record }) => {
+    return this.#mutate(async ({ session, queries, store, nowMs, record, audit }) => {
       const fresh = { generation_id, created_at_ms: nowMs, registers: 1 }
       const [known] = await session.all(queries.generation, { generationId: generation_id })
       if (known === undefined) await session.db.insertInto('token_generation').values(fresh).execute()
       if (store.current_generation !== generation_id) {
         await session.db.updateTable('store').set({ current_generation: generation_id }).execute()
         record({ kind: 'gateway-token-changed', generationId: generation_id })
+        audit({
+          by: STORE_WRITER,
+          act: 'gateway-token-recorded',
+          subject: generation_id,
+          from: store.current_generation === null ? null : { generationId: store.current_generation },
+          to: { generationId: generation_id },
+        })
       }
       return toGeneration(known ?? fresh, generation_id)
     })
@@ -104,10 +119,13 @@ export class SqlStore implements PairingStore {
     const stranger = settings.ceiling?.find(scope => !scopes.has(scope))
     if (stranger !== undefined) throw new TypeError(`the ceiling has a scope that no role has: ${stranger}`)
     const text = JSON.stringify({ roles: settings.roles, ceiling: settings.ceiling })
-    await this.#mutate(async ({ session, store, record }) => {
+    await this.#mutate(async ({ session, store, settings: before, record, audit }) => {
       if (store.settings === text) return
       await session.db.updateTable('store').set({ settings: text }).execute()
       record({ kind: 'settings-changed' })
+      const from = before.written ? { roles: before.roles, ceiling: before.ceiling } : null
+      const to = { roles: settings.roles, ceiling: settings.ceiling }
+      audit({ by: STORE_WRITER, act: 'settings-written', subject: 'store', from, to })
     })
   }
 
@@ -249,6 +267,23 @@ export class SqlStore implements PairingStore {
     return this.#mutate(tx => rejectRequest(tx, requestId, by))
   }
 
+  async listAudit(query: AuditQuery = {}): Promise<Page<AuditEntry>> {
+    return this.#read(reading => readAuditPage(reading, query))
+  }
+
+  async findAuditHead(): Promise<AuditHead> {
+    return headOf(await this.#storeRow())
+  }
+
+  async verifyAudit(options: { readonly expectedHead?: AuditHead } = {}): Promise<AuditVerdict> {
+    const { expectedHead = null } = options
+    return this.#read(async reading => verifyLog(reading, await this.#storeRow(), expectedHead))
+  }
+
+  async requireAuditHead(head: AuditHead): Promise<void> {
+    return this.#read(async reading => requireHead(reading, await this.#storeRow(), head))
+  }
+
   subscribe(listener: ChangeListener): () => void {
     return this.#driver.subscribe(listener)
   }
@@ -269,6 +304,14 @@ export class SqlStore implements PairingStore {
     }
   }
 
+  async #read<Result>(read: (reading: Reading) => Promise<Result>): Promise<Result> {
+    try {
+      return await read({ session: this.#driver, queries: this.#queries })
+    } catch (error) {
+      throw this.#driver.errorFor(error)
+    }
+  }
+
   async #storeRow(): Promise<StoreTable> {
     const [store] = await this.#driver.all(this.#queries.store, {})
     if (store === undefined) throw new Error('the row of the store is gone')
@@ -278,16 +321,25 @@ export class SqlStore implements PairingStore {
   async #mutate<Result>(work: (tx: Transaction) => Promise<Result>, mostMs?: number): Promise<Result> {
     const result = await this.#driver.transact(async session => {
       const changes: PendingChange[] = []
-      const tx = await this.#begin(session, change => void changes.push(change))
+      const entries: PendingEntry[] = []
+      const tx = await this.#begin(session, {
+        record: change => void changes.push(change),
+        audit: entry => void entries.push(entry),
+      })
       const answer = await work(tx)
       await appendChanges(session, changes)
+      const append = this.#options.audit === 'required' ? appendAudit : appendAuditIfPossible
+      if (entries.length > 0) await append(session, entries, { nowMs: tx.nowMs, storeId: this.storeId })
       return answer
     }, mostMs)
     this.#driver.published()
     return result
   }
 
-  async #begin(session: Session, record: (change: PendingChange) => void): Promise<Transaction> {
+  async #begin(
+    session: Session,
+    { record, audit }: Pick<Transaction, 'record' | 'audit'>,
+  ): Promise<Transaction> {
     const queries = this.#queries
     const [version] = await session.all(queries.schemaVersion, {})
     this.#options.checkSchema(version?.version ?? 0)
@@ -296,7 +348,7 @@ export class SqlStore implements PairingStore {
     const nowMs = this.#options.clock()
     const expired = await closeExpired(session, queries, nowMs, record)
     const settings = readSettings(store, this.#options.roles)
-    return { session, queries, nowMs, expired, store, settings, record }
+    return { session, queries, nowMs, expired, store, settings, record, audit }
   }
 
   async #writeSeen(seen: ReadonlyMap<DeviceId, number>): Promise<void> {

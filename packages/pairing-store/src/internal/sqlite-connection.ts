@@ -1,10 +1,20 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Kysely, SqliteDialect, sql } from 'kysely'
+import type { Dialect } from './migrations.ts'
 import type { Schema } from './schema.ts'
 import type { PreparedQuery, Session, SqlValue } from './sql-driver.ts'
 
-/** One tree instead of a table and an index over it: half the pages to read for a device (https://www.sqlite.org/withoutrowid.html). */
-export const KEYED_TABLE = sql`without rowid`
+/** What the tables are on SQLite. */
+export const SQLITE_DIALECT: Dialect = {
+  // One tree instead of a table and an index over it: half the pages to read for a device.
+  // https://www.sqlite.org/withoutrowid.html
+  keyed: sql`without rowid`,
+  appendOnly: table =>
+    ['update', 'delete'].map(
+      act =>
+        sql`create trigger ${sql.id(`${table}_no_${act}`)} before ${sql.raw(act)} on ${sql.table(table)} begin select raise(abort, 'rows of this table are only ever added'); end`,
+    ),
+}
 
 /** At most this long. */
 const READER_WAIT_MS = 20

@@ -1,4 +1,5 @@
 import { PairingStoreError } from '../errors.ts'
+import { AuditFault, type Rollback } from './audit-log.ts'
 import { RowError } from './rows.ts'
 
 // https://www.sqlite.org/rescode.html: the low byte of an extended code is the primary one.
@@ -26,6 +27,7 @@ export function isBusy(error: unknown): boolean {
 /** What SQLite said, as an error of ours; what is not SQLite's stays as it is. */
 export function toStoreError(path: string, cause: unknown, doing: 'reading' | 'writing'): unknown {
   if (cause instanceof RowError) return unreadable(path, 'damaged', cause)
+  if (cause instanceof AuditFault) return auditError(path, cause)
   switch (primaryCode(cause)) {
     case SQLITE_NOTADB: {
       const fix = `Look at what it is, and set it aside: mv '${path}' '${path}.aside'`
@@ -45,6 +47,20 @@ export function toStoreError(path: string, cause: unknown, doing: 'reading' | 'w
     default:
       return cause
   }
+}
+
+function auditError(path: string, { fault, cause }: AuditFault): unknown {
+  if (fault !== 'unwritten') return rolledBack(path, fault)
+  // A disk that is full, or somebody in the way, says more than that it was the log that noticed.
+  if (isBusy(cause) || toStoreError(path, cause, 'writing') !== cause)
+    return toStoreError(path, cause, 'writing')
+  const fix = `See what is wrong with it: holdfast audit --verify --store '${path}'`
+  return new PairingStoreError('STORE_AUDIT_FAILED', { path, fix }, { cause })
+}
+
+function rolledBack(path: string, rollback: Rollback): PairingStoreError {
+  const fix = 'Find out who put it there. Where it is meant to be so: holdfast store restore'
+  return new PairingStoreError('STORE_ROLLED_BACK', { path, ...rollback, fix })
 }
 
 export function busy(path: string, waitedMs: number, cause: unknown): PairingStoreError<'STORE_BUSY'> {

@@ -19,7 +19,7 @@ import { basename, dirname, join } from 'node:path'
 import { PairingStoreError } from '../errors.ts'
 import { machineMs } from './machine-clock.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
-import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
+import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
 
 /** In the header of every store (https://www.sqlite.org/fileformat.html#application_id): `hold`. */
 const APPLICATION_ID = 0x686f6c64
@@ -123,7 +123,7 @@ async function writeStore(path: string, nowMs: number): Promise<void> {
       `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`,
     )
     connection.run('BEGIN IMMEDIATE')
-    await migrate(connection.db, 0, KEYED_TABLE)
+    await migrate(connection.db, 0, SQLITE_DIALECT)
     await connection.db
       .insertInto('store')
       .values({
@@ -134,6 +134,9 @@ async function writeStore(path: string, nowMs: number): Promise<void> {
         current_generation: null,
         last_sequence: 0,
         dropped_through: 0,
+        audit_sequence: 0,
+        audit_hash: null,
+        unaudited: 0,
       })
       .execute()
     connection.run('COMMIT')

@@ -2,7 +2,7 @@ import { inTransaction, retryWhileBusy } from './busy-retry.ts'
 import { stopwatchMs } from './machine-clock.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
 import { prepareQueries, type Queries } from './queries.ts'
-import { KEYED_TABLE, SqliteConnection } from './sqlite-connection.ts'
+import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
 import { SqliteDriver } from './sqlite-driver.ts'
 import { toStoreError } from './sqlite-errors.ts'
 import { checkSchema, prepareStoreFile } from './sqlite-file.ts'
@@ -58,6 +58,6 @@ async function upgrade(path: string, writer: SqliteConnection, queries: Queries)
   await inTransaction(writer, async () => {
     const version = schemaVersion(writer, queries)
     checkSchema(path, version)
-    if (version < SCHEMA_VERSION) await migrate(writer.db, version, KEYED_TABLE)
+    if (version < SCHEMA_VERSION) await migrate(writer.db, version, SQLITE_DIALECT)
   })
 }

@@ -1,6 +1,7 @@
 import { defineRoles, type RoleDeclarations, type RoleTable } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import type { DeviceRecord, GatewaySettings } from '../records.ts'
+import type { PendingEntry } from './audit-log.ts'
 import type { PendingChange } from './change-log.ts'
 import type { Queries } from './queries.ts'
 import { RowError, toDevices } from './rows.ts'
@@ -18,6 +19,8 @@ export interface Transaction {
   /** What the rules for persons are measured by: settings as the gate wrote them, or the defaults before its first start. */
   readonly settings: ReadSettings
   readonly record: (change: PendingChange) => void
+  /** Written to the audit log when the transaction is committed, or it is not committed. */
+  readonly audit: (entry: PendingEntry) => void
 }
 
 export interface ReadSettings extends GatewaySettings {
