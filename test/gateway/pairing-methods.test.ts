@@ -312,6 +312,20 @@ describe('device tokens over the wire', () => {
     }
   })
 
+  test('a bad proof costs nobody a good token: what is told is the proof, and only beside a live token', async () => {
+    const identity = createEphemeralIdentity()
+    const deviceToken = tokenIn(await enter(identity, TOKEN)) ?? ''
+    const forge = (token: string) =>
+      attempt(gate.url, {
+        identity,
+        auth: { deviceToken: token },
+        tamper: frame => ({ ...frame, params: { ...frame.params, scopes: ['operator.write'] } }),
+      })
+    expect((await forge(deviceToken)).details['code']).toBe('DEVICE_AUTH_SIGNATURE_INVALID')
+    const dead = deviceToken.replace(/.$/, last => (last === 'A' ? 'B' : 'A'))
+    expect((await forge(dead)).details['code']).toBe('AUTH_DEVICE_TOKEN_MISMATCH')
+  })
+
   test('M4: no event, and nothing on the diagnostics channel, carries one', async () => {
     const heard: unknown[] = []
     const onMessage = (message: unknown) => void heard.push((message as { event: unknown }).event)
