@@ -174,6 +174,7 @@ export const ENTRIES: Readonly<Record<string, readonly string[]>> = {
     'scopeReader',
   ],
   'packages/gateway/src/index.ts': [
+    'AuditHeadKeeper',
     'CallContext',
     'CallError',
     'CallHandler',
@@ -197,6 +198,7 @@ export const ENTRIES: Readonly<Record<string, readonly string[]>> = {
     'createGate',
     'isGatewayError',
     'pairingMethods',
+    'readAuditHead',
     'startGateway',
   ],
   'packages/spawner/src/index.ts': [

@@ -53,6 +53,7 @@ describe('a whole gateway', () => {
   test('makes what is missing, listens, and leaves a note by which it is found', async () => {
     const gateway = await start()
     expect((await readdir(directory)).filter(name => !name.startsWith('store.sqlite')).sort()).toEqual([
+      'audit-head',
       'gateway',
       'gateway-token',
       'gateway.json',

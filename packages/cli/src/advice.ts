@@ -87,6 +87,7 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   IDENTITY_IS_DEVICE: 'Give the gateway a state directory and a store of its own.',
   GATEWAY_TOKEN_WEAK: 'Make a new one: holdfast token rotate',
   GATEWAY_TOKEN_UNREADABLE: null,
+  AUDIT_HEAD_DAMAGED: 'See what is in it, and take it away once you trust the store: holdfast audit --verify',
   GATEWAY_RUNNING: 'Use the one that runs, or stop it first.',
   GATEWAY_LOCK_FAILED: null,
   LISTEN_FAILED: 'Take another port: --port 0 takes a free one.',

@@ -11,6 +11,8 @@ export interface GatewayFailures {
   GATEWAY_TOKEN_UNREADABLE: Readonly<Record<never, never>>
   /** The store says that nothing more will come of it. Live sockets are cut in a minute; only a restart helps. */
   STORE_LOST: { readonly reason: string }
+  /** What was kept of the audit log's head cannot be read: nobody can tell whether the store is behind it. */
+  AUDIT_HEAD_DAMAGED: { readonly path: string }
   /** Another gateway runs on this state directory. `null`s: it holds the lock, but has left no note that answers. */
   GATEWAY_RUNNING: { readonly directory: string; readonly pid: number | null; readonly url: string | null }
   /** The lock that one gateway holds per state directory cannot be opened. */
@@ -35,6 +37,7 @@ const sentences: Sentences = {
     `the gateway token can be guessed (${d.reason}): at least ${d.minLength} random characters are needed`,
   GATEWAY_TOKEN_UNREADABLE: () => 'the gateway token cannot be read',
   STORE_LOST: d => `the pairing store is lost (${d.reason})`,
+  AUDIT_HEAD_DAMAGED: d => `${d.path} holds no head of an audit log`,
   GATEWAY_RUNNING: d => `a gateway runs on ${d.directory} already${d.url === null ? '' : `, at ${d.url}`}`,
   GATEWAY_LOCK_FAILED: d => `${d.path} cannot be locked`,
   LISTEN_FAILED: d => `cannot listen on ${d.host} port ${d.port} (${d.errno})`,

@@ -1,6 +1,7 @@
 import type { RoleDeclarations, RoleTable } from '@holdfast/handshake'
 import type { DeviceIdentity } from '@holdfast/identity'
 import type { PairingStore } from '@holdfast/pairing-store'
+import type { AuditHeadKeeper } from './audit-watch.ts'
 import type { GateClock } from './clock.ts'
 import type { GatewayTokenSource } from './gateway-token.ts'
 import type { GateLimits } from './limits.ts'
@@ -30,6 +31,8 @@ export interface GateOptions extends UpgradeOptions {
   readonly deviceless?: { readonly scopes: readonly string[] }
   /** The command that cures `pairing-required`, told to direct local peers. @defaultValue `holdfast approve <id>` */
   readonly approveCommand?: (requestId: string) => string
+  /** Where the head of the store's audit log is kept. A store that is behind it is refused. @defaultValue it is not kept */
+  readonly auditHead?: AuditHeadKeeper
   /** @defaultValue `DEFAULT_LIMITS` */
   readonly limits?: Partial<GateLimits>
   /** @defaultValue the machine's clock */

@@ -15,6 +15,7 @@ import {
   type UpgradePolicy,
 } from '@holdfast/handshake'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { AuditWatch } from './audit-watch.ts'
 import { Budgets } from './budgets.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { ConnectHandshake, type Desk } from './connect.ts'
@@ -37,7 +38,8 @@ export interface Gate {
    * Resolves once the store has the gate's settings and token. Until then nobody is admitted; where it rejects, nobody is
    * either, and each `connect` tries again.
    *
-   * @throws {@link GatewayError} `IDENTITY_IS_DEVICE`, `GATEWAY_TOKEN_WEAK`; and the store's own errors
+   * @throws {@link GatewayError} `IDENTITY_IS_DEVICE`, `GATEWAY_TOKEN_WEAK`; and the store's own errors, such as
+   * `STORE_ROLLED_BACK`
    */
   readonly ready: Promise<void>
   /** Take the WebSocket upgrades of this server, all of them. Returns how to let go of it. */
@@ -86,6 +88,7 @@ class WebSocketGate implements Gate {
   readonly #events: EventOutlet
   readonly #sessions: LiveSessions
   readonly #token: CurrentToken
+  readonly #audit: AuditWatch | null
   readonly #desk: Desk
   readonly #server: WebSocketServer
   /** Every socket that is not closed yet, and how it came in. */
@@ -117,6 +120,9 @@ class WebSocketGate implements Gate {
     const { storeLossMs } = this.#limits
     const { store } = options
     this.#sessions = new LiveSessions({ store, clock: this.#clock, events: this.#events, storeLossMs })
+    const { auditHead: keeper } = options
+    const watched = { store, clock: this.#clock, events: this.#events }
+    this.#audit = keeper === undefined ? null : new AuditWatch({ ...watched, keeper })
     this.#desk = this.#openDesk()
     this.#preparing = this.#prepare()
     this.ready = this.#preparing
@@ -201,6 +207,7 @@ class WebSocketGate implements Gate {
     for (const handshake of this.#sockets.values()) handshake.refuse({ code: 'shutting-down' }, '0')
     for (const connection of this.#sessions.connections()) cut(connection, { code: 'shutting-down' })
     await Promise.all(closed)
+    await this.#audit?.close()
   }
 
   #openDesk(): Desk {
@@ -282,6 +289,7 @@ class WebSocketGate implements Gate {
     if ((await store.findDevice(identity.id)) !== null) {
       throw new GatewayError('IDENTITY_IS_DEVICE', { deviceId: identity.id })
     }
+    await this.#audit?.begin()
     await store.putSettings({ roles, ceiling: trustedLocal === false ? null : trustedLocal.ceiling })
     await this.#token.read()
     this.#isPrepared = true

@@ -1,3 +1,5 @@
+export { readAuditHead } from './audit-head-file.ts'
+export type { AuditHeadKeeper } from './audit-watch.ts'
 export type { GateClock } from './clock.ts'
 export { type CallContext, CallError, type CallHandler, type Connection } from './connection.ts'
 export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayError } from './errors.ts'

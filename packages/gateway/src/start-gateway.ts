@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
 import { BUILT_IN_ROLES, type RoleDeclarations } from '@holdfast/handshake'
 import { type DeviceId, openIdentity } from '@holdfast/identity'
 import {
@@ -10,6 +11,7 @@ import {
   writeGatewayNote,
 } from '@holdfast/identity/state'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { auditHeadFile } from './audit-head-file.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
 import { createGate, type Gate } from './gate.ts'
@@ -88,6 +90,12 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
       store: opened,
       identity,
       gatewayToken: gatewayTokenFile(location),
+      auditHead:
+        options.auditHead ??
+        auditHeadFile(location, {
+          path: typeof store === 'string' ? resolve(store) : null,
+          storeId: opened.storeId,
+        }),
       roles: options.roles ?? BUILT_IN_ROLES,
       methods: {
         health: healthMethod(clock, startedAtMs),

@@ -59,7 +59,8 @@ function auditError(path: string, { fault, cause }: AuditFault): unknown {
 }
 
 function rolledBack(path: string, rollback: Rollback): PairingStoreError {
-  const fix = 'Find out who put it there. Where it is meant to be so: holdfast store restore'
+  const fix =
+    'Find out who put it there. To go on with it all the same, take away the head that was kept (audit-head/head.json).'
   return new PairingStoreError('STORE_ROLLED_BACK', { path, ...rollback, fix })
 }
 
