@@ -23,6 +23,8 @@ export interface CommandFailures {
   ROLE_UNKNOWN: { readonly role: string }
   SCOPE_UNKNOWN: { readonly scopes: readonly string[] }
   APPROVER_TOO_SMALL: { readonly missing: readonly Scope[] }
+  /** The audit log is not what was written, from this entry on. */
+  AUDIT_BROKEN: { readonly path: string; readonly sequence: number; readonly flaw: string }
   /** No gateway ever made a token here. */
   TOKEN_MISSING: { readonly path: string; readonly fix: string }
   /** The device has no device token in that role. */

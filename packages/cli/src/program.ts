@@ -163,6 +163,19 @@ function describeProgram(end: (exitCode: number) => void): Command {
     token,
   )
   add(
+    'audit',
+    'who changed what, the newest first; or whether that log is whole',
+    async () => (await import('./commands/audit.ts')).audit,
+  )
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+    .option('--device <id>', 'about this device')
+    .option('--by <who>', 'by this device, or by `store-writer`')
+    .option('--act <act>', 'this act alone')
+    .option('--since <time>', 'from this time on')
+    .option('--until <time>', 'before this time')
+    .option('--verify', 'go through the whole log, and compare it with the head that the gateway has kept')
+  add(
     'demo',
     'the main job: one identity, a real gateway, many real children',
     async () => (await import('./commands/demo.ts')).demo,
