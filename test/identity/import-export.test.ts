@@ -182,7 +182,8 @@ describe('exportIdentity', () => {
     const folder = freshFolder()
     const identity = await openIdentity({ directory: join(folder, 'state') })
     writeFileSync(join(folder, 'taken'), 'mine')
-    symlinkSync(join(folder, 'elsewhere'), join(folder, 'link'))
+    if (process.platform !== 'win32') symlinkSync(join(folder, 'elsewhere'), join(folder, 'link'))
+    else writeFileSync(join(folder, 'link'), 'no links without privilege')
     mkdirSync(join(folder, 'folder'))
     const before = treeOf(folder)
     for (const name of ['taken', 'link', 'folder', 'nowhere/export']) {

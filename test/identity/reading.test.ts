@@ -48,7 +48,7 @@ async function expectRefused(
     const failure = await failureOf(() => open({ directory }))
     expect(failure.code).toBe(code)
     expect(failure.detail).toMatchObject({
-      path: expect.stringContaining('/'),
+      path: expect.any(String),
       fix: expect.stringContaining(' '),
       ...facts,
     })
@@ -246,25 +246,31 @@ describe('a key that cannot be used is never replaced', () => {
     expect((await openIdentity({ directory })).created).toBe(true)
   })
 
-  test('F34: a file in the place of a parent is said with its errno', async () => {
-    const folder = freshFolder()
-    writeFileSync(join(folder, 'file'), '')
-    const failure = await failureOf(() => openIdentity({ directory: join(folder, 'file', 'state') }))
-    expect(failure).toMatchObject({ code: 'KEY_FILE_UNREADABLE', detail: { errno: 'ENOTDIR' } })
-  })
+  test.runIf(process.platform !== 'win32')(
+    'F34: a file in the place of a parent is said with its errno',
+    async () => {
+      const folder = freshFolder()
+      writeFileSync(join(folder, 'file'), '')
+      const failure = await failureOf(() => openIdentity({ directory: join(folder, 'file', 'state') }))
+      expect(failure).toMatchObject({ code: 'KEY_FILE_UNREADABLE', detail: { errno: 'ENOTDIR' } })
+    },
+  )
 
-  test('H16: a symbolic link in the place of the file, its directory or the state directory', async () => {
-    for (const part of ['device/key.json', 'device', '.']) {
-      const { directory, keyFile } = await installed()
-      const path = join(directory, part)
-      const elsewhere = join(freshFolder(), 'elsewhere')
-      renameSync(path, elsewhere)
-      symlinkSync(elsewhere, path)
-      await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
-    }
-  })
+  test.runIf(process.platform !== 'win32')(
+    'H16: a symbolic link in the place of the file, its directory or the state directory',
+    async () => {
+      for (const part of ['device/key.json', 'device', '.']) {
+        const { directory, keyFile } = await installed()
+        const path = join(directory, part)
+        const elsewhere = join(freshFolder(), 'elsewhere')
+        renameSync(path, elsewhere)
+        symlinkSync(elsewhere, path)
+        await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
+      }
+    },
+  )
 
-  test('H16: a link that leads nowhere is not "no key"', async () => {
+  test.runIf(process.platform !== 'win32')('H16: a link that leads nowhere is not "no key"', async () => {
     const { directory, keyFile } = await installed()
     rmSync(keyFile)
     symlinkSync(join(directory, 'nowhere'), keyFile)

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf } from './errno.ts'
-import type { Steps } from './steps.ts'
+import { runSync, type Steps } from './steps.ts'
 import { readClock, readProcessId, readStopwatch } from './surroundings.ts'
 
 /** The lock of one install. It spares work; nothing relies on it, since a lock with a stale rule can have two holders. */
@@ -32,6 +32,7 @@ export interface LockWatch {
 export const LOCK_NAME = 'install.lock'
 
 const MARK = /^[0-9a-f]{16}$/
+const MOST_REMOVALS = 10
 const BEAT_MS = 400
 /** No sign of life for so long: the holder is dead, stopped or too slow to count. */
 const SILENCE_MS = 1_800
@@ -166,9 +167,23 @@ function contentOf(mark: string): string {
 function remove(lock: string, marks: readonly string[]): void {
   try {
     for (const mark of marks) unlinkSync(mark)
-    rmdirSync(lock)
+    runSync(removeEmpty(lock))
   } catch {
     return // Removed or marked again by somebody else, or held open: it goes stale.
+  }
+}
+
+/** Windows refuses, or only plans to, while a contender looks into it, which takes it a moment. */
+function* removeEmpty(lock: string): Steps<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      rmdirSync(lock)
+      return
+    } catch (error) {
+      const passing = ['EPERM', 'EACCES', 'EBUSY', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')
+      if (!passing || attempt === MOST_REMOVALS || marksIn(lock).length > 0) throw error
+    }
+    yield 3
   }
 }
 

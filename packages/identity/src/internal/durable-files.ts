@@ -23,7 +23,10 @@ export function prepareStateDirectory(directory: string, owner: Owner): string {
   const real = settleDirectory(directory, owner)
   if (checkDirectory(real, owner)) return real
   try {
-    for (const missing of missingAbove(real)) makeDirectory(missing, owner)
+    for (const [index, missing] of missingAbove(real).entries()) {
+      // What is made in the outermost one inherits its access list.
+      if (makeDirectory(missing, owner) && index === 0) protectDirectory(missing, owner)
+    }
   } catch (error) {
     throw notWritable(real, owner, error)
   }
@@ -103,14 +106,14 @@ function missingAbove(directory: string): readonly string[] {
   return missing
 }
 
-/** One at a time: a recursive `mkdir` of Node's says ENOENT where it should say what really stood in the way. */
-function makeDirectory(path: string, owner: Owner): void {
+/** Returns whether this call made it. One at a time: a recursive `mkdir` of Node's says ENOENT where it should say what really stood in the way. */
+function makeDirectory(path: string, owner: Owner): boolean {
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return // Another process makes them too.
+    if (errnoOf(error) === 'EEXIST') return false // Another process makes them too.
     throw error
   }
-  protectDirectory(path, owner)
   syncDirectory(dirname(path), owner)
+  return true
 }

@@ -27,7 +27,7 @@ function protect(path: string, kind: 'file' | 'directory', scratch: string, run:
   let list: AccessList | null
   let userSid: string | null
   try {
-    userSid = parseUserSid(run('whoami.exe', ['/user', '/fo', 'csv', '/nh']))
+    userSid = readUserSid(run)
     for (const args of closingCommands(path, kind, userSid)) run('icacls.exe', args)
     list = readList(path, scratch, run)
   } catch (cause) {
@@ -45,11 +45,15 @@ export function readAccess(
 ): (AccessList & { readonly others: readonly string[] }) | null {
   try {
     const list = readList(path, scratch, run)
-    const userSid = parseUserSid(run('whoami.exe', ['/user', '/fo', 'csv', '/nh']))
+    const userSid = readUserSid(run)
     return list && { ...list, others: othersOn(list, userSid) }
   } catch {
     return null // No such program, or not allowed to look: it is not known, and nothing is made up.
   }
+}
+
+function readUserSid(run: RunSystemProgram): string | null {
+  return parseUserSid(run('whoami.exe', ['/user', '/fo', 'csv', '/nh']))
 }
 
 /** `/save` writes the list with SIDs; what `icacls` prints has names, in the language of the machine. */

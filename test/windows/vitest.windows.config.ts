@@ -1,0 +1,30 @@
+import { fileURLToPath } from 'node:url'
+import { configDefaults, defineConfig } from 'vitest/config'
+
+/** Suites whose whole subject is what Windows does not have: kill signals, mounts, modes, strace. */
+const POSIX_ONLY = [
+  'test/identity/creation-steps.test.ts',
+  'test/identity/creation-obstacles.test.ts',
+  'test/identity/leaks.test.ts',
+]
+
+// biome-ignore lint/style/noDefaultExport: this is how vitest takes its configuration
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  resolve: { conditions: ['source'] },
+  ssr: { resolve: { conditions: ['source'] } },
+  test: {
+    include: [
+      'test/identity/**/*.test.ts',
+      'test/handshake/**/*.test.ts',
+      'test/pairing-store/**/*.test.ts',
+      'test/spawner/**/*.test.ts',
+    ],
+    exclude: [...configDefaults.exclude, ...POSIX_ONLY],
+    setupFiles: ['test/windows/only-on-windows.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+    isolate: false,
+  },
+})
