@@ -32,8 +32,12 @@ function isTextList(value: unknown): value is readonly string[] {
 
 /**
  * What whoever acts lacks of this authority; `null`: nothing, and the act is theirs to do. A store-writer holds
- * everything. A device holds what it says, as far as its record reaches that far *now*; it touches another role only with
- * every scope of its own; one that is unknown or revoked holds nothing.
+ * everything. A device holds what it says, as far as its record reaches that far *now*, in a role that it really has;
+ * one that is unknown or revoked, or that holds no scope at all, does nothing to anybody.
+ *
+ * Another role it touches only as that role's overseer: it holds a scope that its own role declares as `'*'`, and the
+ * other role has no such scope of its own. So an administrator of the operators looks after nodes, which have none; no
+ * other role reaches across, however few scopes it has.
  */
 export function lackingOf(
   { table, ceiling }: { readonly table: RoleTable; readonly ceiling: readonly string[] | null },
@@ -42,25 +46,52 @@ export function lackingOf(
   touched: readonly RoleAuthority[],
 ): readonly Scope[] | null {
   if (by.kind === 'store-writer') return null
-  const own = actor?.roles.find(({ role }) => role === by.role)
-  const live = actor !== null && actor.trust !== 'revoked' && (own?.revokedAtMs ?? null) === null
-  const held = live ? meetScopes(table, by.role, by.scopes, reachOf(table, ceiling, actor, by.role)) : []
+  const held = heldBy(table, ceiling, by, actor)
   const missing = new Set<Scope>()
+  let allowed = held !== null && (held.length > 0 || touched.length === 0)
   for (const { role, scopes } of touched) {
-    const needed = role === by.role ? scopes : everyScopeOf(table, by.role)
-    for (const scope of missingScopes(table, by.role, held, needed)) missing.add(scope)
+    const own = role === by.role
+    const oversees = !own && overseenBy(table, role, by.role, held ?? [])
+    if (!own && !oversees) allowed = false
+    const lacking = own ? missingScopes(table, role, held ?? [], scopes) : oversees ? [] : scopes
+    for (const scope of lacking) missing.add(scope)
   }
-  return live && missing.size === 0 ? null : [...missing].sort()
+  return allowed && missing.size === 0 ? null : [...missing].sort()
 }
 
-function everyScopeOf(table: RoleTable, role: Role): readonly Scope[] {
-  return [...(table.closures.get(role)?.keys() ?? [])]
+/** What a device that acts holds in the role that it acts in, or `null`: it does not have that role. */
+function heldBy(
+  table: RoleTable,
+  ceiling: readonly string[] | null,
+  by: Extract<Actor, { kind: 'device' }>,
+  actor: DeviceRecord | null,
+): readonly Scope[] | null {
+  if (actor === null || actor.trust === 'revoked' || !table.closures.has(by.role)) return null
+  const own = actor.roles.find(({ role }) => role === by.role)
+  if ((own?.revokedAtMs ?? null) !== null) return null
+  const reach = reachOf(table, ceiling, actor, by.role)
+  const has = reach.length > 0 || (own?.grant ?? null) !== null
+  return has ? meetScopes(table, by.role, by.scopes, reach) : null
+}
+
+/** Is `role` one that has no administrator of its own, and do these scopes of `overseer` make one of theirs? */
+function overseenBy(table: RoleTable, role: Role, overseer: Role, held: readonly Scope[]): boolean {
+  if (administrators(table, role).length > 0) return false
+  return administrators(table, overseer).some(
+    scope => missingScopes(table, overseer, held, [scope]).length === 0,
+  )
+}
+
+/** The scopes that a role declares as everything (`'*'`). */
+function administrators(table: RoleTable, role: Role): readonly Scope[] {
+  const declared = Object.entries(table.declarations[role] ?? {})
+  return declared.filter(([, implies]) => implies === '*').map(([scope]) => scope as Scope)
 }
 
 /** Every scope of the actor's own role: what is asked of a device before it lifts a tombstone. */
 export function everythingOf(table: RoleTable, by: Actor): readonly RoleAuthority[] {
   if (by.kind === 'store-writer') return []
-  return [{ role: by.role, scopes: everyScopeOf(table, by.role) }]
+  return [{ role: by.role, scopes: [...(table.closures.get(by.role)?.keys() ?? [])] }]
 }
 
 /** All that a device may have in a role without asking anybody: its grant, and under local trust what the ceiling gives. */

@@ -86,7 +86,13 @@ export async function revokeDevice(
   if (refused !== null) return refused
   const roleRow = device.roles.find(each => each.role === role)
   const already = device.trust === 'revoked' || (roleRow?.revokedAtMs ?? null) !== null
-  if (already) return { outcome: 'unchanged', device }
+  // Who leaves by itself is no reason to shut out the others of its machine.
+  const closes = !options.keepRegistration && !isSelf(by, device)
+  const closed = closes && (await closeRegistration(tx, device, by))
+  if (already) {
+    if (!closed) return { outcome: 'unchanged', device }
+    return changed(tx, device, { by, act: 'device-revoked', role })
+  }
   const tombstone = { revoked_at_ms: tx.nowMs, revoked_by: nameOf(by) }
   if (role === null) {
     await updateDevice(tx, device.deviceId, tombstone)
@@ -94,7 +100,6 @@ export async function revokeDevice(
   } else {
     await putRole(tx, device.deviceId, role, { ...tombstone, grant_scopes: null })
   }
-  if (!options.keepRegistration) await closeRegistration(tx, device, by)
   await dropTokens(tx, device.deviceId, role)
   await closeRequests(tx, device.deviceId, role)
   return changed(tx, device, { by, act: 'device-revoked', role })
@@ -143,7 +148,8 @@ export async function reinstateDevice(tx: Transaction, deviceId: string, by: Act
   if (isSelf(by, device)) {
     return { outcome: 'approver-too-small', missing: everything.flatMap(each => each.scopes) }
   }
-  const refused = await tooSmall(tx, by, everything)
+  const revived = device.roles.flatMap(({ role }) => authorityIn(tx, device, role))
+  const refused = await tooSmall(tx, by, [...everything, ...revived])
   if (refused !== null) return refused
   const buried = device.trust === 'revoked' || device.roles.some(each => each.revokedAtMs !== null)
   if (!buried) return { outcome: 'unchanged', device }
@@ -193,19 +199,25 @@ async function putRole(tx: Transaction, deviceId: DeviceId, role: Role, values: 
     .execute()
 }
 
-// The program that was revoked can still read the gateway token: with a new key it would be back.
-async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by: Actor): Promise<void> {
+/**
+ * The program that was revoked can still read the gateway token: with a new key it would be back. So the generation that
+ * it once showed registers nobody any more, and the current one neither, which it may have read since.
+ * Returns whether one was open.
+ */
+async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by: Actor): Promise<boolean> {
   const { db } = tx.session
+  const [shown] = await db
+    .selectFrom('device')
+    .select('generation_id')
+    .where('device_id', '=', deviceId)
+    .where('generation_id', 'is not', null)
+    .execute()
+  const generations = [shown?.generation_id, tx.store.current_generation].filter(id => typeof id === 'string')
+  if (shown === undefined) return false
   const closed = await db
     .updateTable('token_generation')
     .set({ registers: 0 })
-    .where('generation_id', 'in', query =>
-      query
-        .selectFrom('device')
-        .select(eb => eb.fn.coalesce('generation_id', eb.val('')).as('generation_id'))
-        .where('device_id', '=', deviceId)
-        .where('standing', '=', 'trusted-local'),
-    )
+    .where('generation_id', 'in', generations)
     .where('registers', '=', 1)
     .returning('generation_id')
     .execute()
@@ -213,6 +225,7 @@ async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by
     const [from, to] = [{ registers: true }, { registers: false }]
     tx.audit({ by, act: 'registration-closed', subject, deviceId, from, to })
   }
+  return closed.length > 0
 }
 
 async function closeRequests(tx: Transaction, deviceId: DeviceId, role: Role | null): Promise<void> {

@@ -175,7 +175,8 @@ async function addApproved(tx: Transaction, row: RequestTable): Promise<void> {
       name: row.name,
       standing: 'approved',
       registered_by: 'request',
-      generation_id: null,
+      // It showed the gateway token when it asked, and can show it again under another key.
+      generation_id: row.token_shown === 1 ? tx.store.current_generation : null,
       client_id: row.client_id,
       client_mode: row.client_mode,
       platform: row.platform,
@@ -188,9 +189,10 @@ async function addApproved(tx: Transaction, row: RequestTable): Promise<void> {
     .execute()
 }
 
-async function giveScopes(
+/** Adds a wish to the device's live grant for that role. */
+export async function giveScopes(
   tx: Transaction,
-  request: RequestRecord,
+  request: Pick<RequestRecord, 'deviceId' | 'role' | 'scopes'>,
   device: DeviceRecord | null,
 ): Promise<void> {
   const live = device?.roles.find(({ role }) => role === request.role)?.grant ?? []
@@ -212,7 +214,7 @@ async function giveScopes(
 // A scope that the table does not know today stays: a grant never shrinks by a change of the program.
 function widenedGrant(
   table: RoleTable,
-  { role, scopes }: RequestRecord,
+  { role, scopes }: Pick<RequestRecord, 'role' | 'scopes'>,
   live: readonly Scope[],
 ): readonly Scope[] {
   const known = table.closures.get(role)

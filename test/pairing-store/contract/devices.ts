@@ -1,7 +1,7 @@
 import { createEphemeralIdentity, type DeviceId } from '@holdfast/identity'
 import type { Actor, PairingStore } from '@holdfast/pairing-store'
 import { describe, expect, test } from 'vitest'
-import { attempt, REMOTE, scopes } from '../attempts.ts'
+import { attempt, newToken, REMOTE, scopes } from '../attempts.ts'
 import { listen, type OpenStore, startStore, until, WRITER } from './open-store.ts'
 
 async function local(store: PairingStore, token: string) {
@@ -47,6 +47,46 @@ export function deviceContract(openStore: OpenStore): void {
       })
       await store.reinstateDevice(identity.id, WRITER)
       expect(await store.admit(attempt({ identity, token }))).toMatchObject({ outcome: 'admitted' })
+    })
+
+    test('C1: revoking shuts out the program, not only its key: nobody new registers, by the token as it was or as it is', async () => {
+      const { store, token } = await startStore(openStore)
+      const rotated = await local(store, token)
+      const current = newToken()
+      await store.putGatewayToken(current)
+      await store.revokeDevice(rotated.id, WRITER)
+      expect(await store.findGatewayToken()).toMatchObject({ registers: false })
+      expect(await store.admit(attempt({ token: current }))).toMatchObject({
+        refusal: { code: 'pairing-required' },
+      })
+    })
+
+    test('C1: revoking a device that a person approved, and that showed the token, shuts out its program as well', async () => {
+      const { store, token } = await startStore(openStore)
+      const identity = createEphemeralIdentity()
+      const answer = await store.admit(attempt({ identity, token, scopes: ['operator.admin'] }))
+      if (answer.outcome !== 'refused' || answer.opened === null) throw new Error('no request')
+      const { requestId, digest } = answer.opened
+      await store.approveRequest(requestId, { ...WRITER, expectedDigest: digest })
+      await store.revokeDevice(identity.id, WRITER)
+      expect(await store.findGatewayToken()).toMatchObject({ registers: false })
+    })
+
+    test('C1: what --keep-registration left open, revoking again closes', async () => {
+      const { store, token } = await startStore(openStore)
+      const identity = await local(store, token)
+      await store.revokeDevice(identity.id, { ...WRITER, keepRegistration: true })
+      expect(await store.findGatewayToken()).toMatchObject({ registers: true })
+      expect(await store.revokeDevice(identity.id, WRITER)).toMatchObject({ outcome: 'changed' })
+      expect(await store.findGatewayToken()).toMatchObject({ registers: false })
+    })
+
+    test('a device that leaves by itself shuts nobody else out', async () => {
+      const { store, token } = await startStore(openStore)
+      const identity = await local(store, token)
+      const by = acting(identity.id)
+      expect(await store.revokeDevice(identity.id, { by })).toMatchObject({ outcome: 'changed' })
+      expect(await store.findGatewayToken()).toMatchObject({ registers: true })
     })
 
     test('narrowing bounds the ceiling and shrinks the grant, and nothing but a person widens it again', async () => {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { BUILT_IN_ROLES, defineRoles } from '@holdfast/handshake'
 import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
 import type { Actor, PairingStore, RequestRecord } from '@holdfast/pairing-store'
 import { describe, expect, test } from 'vitest'
-import { attempt, REMOTE, scopes, type Wished } from '../attempts.ts'
+import { attempt, POLICY, REMOTE, scopes, type Wished } from '../attempts.ts'
 import { listen, type OpenStore, startStore, WRITER } from './open-store.ts'
 
 const MINUTE_MS = 60_000
@@ -285,6 +286,51 @@ export function requestContract(openStore: OpenStore): void {
       expect(await approve(store, request, stranger)).toMatchObject({ outcome: 'approver-too-small' })
       const bare = await open(store, { scopes: [] })
       expect(await approve(store, bare, admin)).toMatchObject({ outcome: 'approver-too-small' })
+    })
+
+    test('C4 H14: no role reaches into another, however few scopes it has; an administrator looks after roles that have none', async () => {
+      const { store } = await startStore(openStore)
+      const roles = { ...BUILT_IN_ROLES, reviewer: { 'reviewer.answer': [] } }
+      await store.putSettings({ roles, ceiling: [] })
+      const policy = { ...POLICY, roles: defineRoles(roles), ceiling: [] }
+      const person = async (role: string, ...wished: string[]) => {
+        const identity = createEphemeralIdentity()
+        const wish = await open(store, { identity, role, scopes: wished, policy, origin: REMOTE })
+        await approve(store, wish, WRITER.by)
+        return { kind: 'device', deviceId: identity.id, role: wish.role, scopes: scopes(...wished) } as const
+      }
+      const admin = await person('operator', 'operator.admin')
+      const node = await person('node')
+      const reviewer = await person('reviewer', 'reviewer.answer')
+      const reader = await person('operator', 'operator.read')
+      const wish = await open(store, { scopes: ['operator.admin'], origin: REMOTE })
+      const nodeWish = await open(store, { role: 'node', scopes: [], origin: REMOTE })
+      const pretenders: Actor[] = [
+        node,
+        reviewer,
+        { ...reader, role: 'node' as never, scopes: [] },
+        { ...reader, role: 'nonsense' as never, scopes: [] },
+        { ...node, role: 'operator' as never, scopes: scopes('operator.admin') },
+      ]
+      for (const by of pretenders) {
+        expect(await approve(store, wish, by)).toMatchObject({ outcome: 'approver-too-small' })
+        expect(await approve(store, nodeWish, by)).toMatchObject({ outcome: 'approver-too-small' })
+        expect(await store.revokeDevice(admin.deviceId, { by })).toMatchObject({
+          outcome: 'approver-too-small',
+        })
+        expect(await store.renameDevice(admin.deviceId, { by, name: 'x' })).toMatchObject({
+          outcome: 'approver-too-small',
+        })
+      }
+      await store.revokeDevice(reader.deviceId, WRITER)
+      expect(await store.reinstateDevice(reader.deviceId, { by: reviewer })).toMatchObject({
+        outcome: 'approver-too-small',
+      })
+      expect(await store.reinstateDevice(reader.deviceId, { by: admin })).toMatchObject({
+        outcome: 'changed',
+      })
+      expect(await approve(store, nodeWish, admin)).toMatchObject({ outcome: 'approved' })
+      expect(await approve(store, wish, admin)).toMatchObject({ outcome: 'approved' })
     })
 
     test('C4: a session under the ceiling does not make its own wish permanent', async () => {
