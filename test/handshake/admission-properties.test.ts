@@ -42,6 +42,8 @@ const facts: fc.Arbitrary<AdmissionFacts> = fc
       { kind: 'gateway-token', registers: true },
       { kind: 'gateway-token', registers: false },
       { kind: 'device-token' },
+      { kind: 'join-code', role: 'operator' as Role, scopes: scopes('write'), spent: false },
+      { kind: 'join-code', role: 'operator' as Role, scopes: scopes('admin'), spent: true },
       { kind: 'wrong', presented: 'gateway-token' },
     ),
     origin: fc.record({
@@ -88,6 +90,15 @@ function weaker(from: AdmissionFacts): fc.Arbitrary<AdmissionFacts> {
   if (credential.kind === 'gateway-token') {
     steps.push(fc.constant({ ...from, credential: { kind: 'gateway-token', registers: false } }))
   }
+  if (credential.kind === 'join-code') {
+    steps.push(
+      fc.constant({ ...from, credential: { ...credential, spent: true } }),
+      fewer(credential.scopes).map(fewerScopes => ({
+        ...from,
+        credential: { ...credential, scopes: fewerScopes },
+      })),
+    )
+  }
   if (device !== null) {
     steps.push(
       fc.constant({ ...from, device: { ...device, grant: null } }),
@@ -121,7 +132,7 @@ test('every combination of facts has an answer, and the same one each time', () 
     options,
   )
   // The generator reaches every rule: else the properties below would say little.
-  expect([...met].sort()).toEqual(['10', '12', '13', '2', '3', '4', '5', '6', '7', '8', '9'])
+  expect([...met].sort()).toEqual(['10', '10a', '12', '13', '2', '3', '4', '5', '6', '7', '8', '9'])
 })
 
 test('C2 F60: less authority never turns another answer into an admission', () => {
@@ -153,7 +164,9 @@ test('C2: who is admitted gets the wish, exactly, and all of it was given by a p
       const narrowed = each.device?.narrowedTo
         ? meetScopes(ROLES, role, local, each.device.narrowedTo)
         : local
-      const held = expandScopes(ROLES, role, [...narrowed, ...(each.device?.grant ?? [])])
+      const code = each.credential.kind === 'join-code' && !each.credential.spent ? each.credential : null
+      const joined = code?.role === role ? code.scopes : []
+      const held = expandScopes(ROLES, role, [...narrowed, ...joined, ...(each.device?.grant ?? [])])
       for (const scope of wished) expect(held.has(scope)).toBe(true)
     }),
     options,

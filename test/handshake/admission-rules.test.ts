@@ -3,6 +3,7 @@ import {
   type AdmissionFacts,
   decide,
   type ProofVerdict,
+  type Role,
   type Scope,
 } from '@holdfast/handshake'
 import { describe, expect, test } from 'vitest'
@@ -16,6 +17,7 @@ const policy = (more: Partial<AdmissionFacts['policy']> = {}): AdmissionFacts['p
   ...more,
 })
 const gatewayToken = { kind: 'gateway-token', registers: true } as const
+const ROLE = 'operator' as Role
 const full = { ok: false, cap: 'total' } as const
 const FLAWS: readonly ProofVerdict[] = [
   { verdict: 'public-key-invalid' },
@@ -36,6 +38,7 @@ test('the table holds the rules in the order in which they are asked', () => {
     '8',
     '9',
     '10',
+    '10a',
     '12',
     '13',
   ])
@@ -265,6 +268,53 @@ describe('rule 10', () => {
 
   test('a wish for nothing is never an upgrade', () => {
     expect(decide(factsOf({ names: [] }))).toMatchObject({ rule: '10', outcome: 'admitted', scopes: [] })
+  })
+})
+
+describe('rule 10a', () => {
+  const code = (...names: string[]): AdmissionFacts['credential'] => ({
+    kind: 'join-code',
+    role: ROLE,
+    scopes: scopes(...names),
+    spent: false,
+  })
+  const afar = { origin: REMOTE, device: null }
+
+  test('F75: an unknown device with a code for its wish is let in from anywhere, without a person', () => {
+    expect(decide(factsOf({ ...afar, credential: code('write') }))).toMatchObject({
+      rule: '10a',
+      outcome: 'admitted',
+      scopes: scopes('read', 'write'),
+      registers: true,
+    })
+  })
+
+  test('H20: nothing beyond the code, and no other role', () => {
+    expect(decide(factsOf({ ...afar, credential: code('read') }))).toMatchObject({
+      rule: '12',
+      missing: scopes('read', 'write'),
+    })
+    const other = factsOf({ ...afar, role: 'node', names: [], credential: code('admin') })
+    expect(decide(other)).toMatchObject({ rule: '12' })
+  })
+
+  test('H20: one that was spent gives nothing, not even to the device that spent it', () => {
+    const spent = { ...code('admin'), spent: true } as AdmissionFacts['credential']
+    for (const known of [null, device({ trust: 'approved', grant: scopes('read') })]) {
+      expect(decide(factsOf({ ...afar, device: known, credential: spent }))).toMatchObject({ rule: '12' })
+    }
+  })
+
+  test('it lifts no tombstone', () => {
+    for (const buried of [device({ trust: 'revoked' }), device({ roleRevoked: true })]) {
+      expect(decide(factsOf({ device: buried, credential: code('admin') }))).toMatchObject({ rule: '8' })
+    }
+  })
+
+  test('what the device has already is not taken from the code', () => {
+    expect(decide(factsOf({ credential: code('admin') }))).toMatchObject({ rule: '10' })
+    const approved = device({ trust: 'approved', grant: scopes('write') })
+    expect(decide(factsOf({ device: approved, credential: code('admin') }))).toMatchObject({ rule: '9' })
   })
 })
 

@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe } from 'vitest'
 import { admissionContract } from './contract/admissions.ts'
 import { auditContract } from './contract/audit.ts'
 import { deviceContract } from './contract/devices.ts'
+import { joiningContract } from './contract/joining.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
 import { tokenContract } from './contract/tokens.ts'
@@ -28,4 +29,5 @@ describe('the pairing store on SQLite', () => {
   deviceContract(openStore)
   tokenContract(openStore)
   auditContract(openStore)
+  joiningContract(openStore)
 })

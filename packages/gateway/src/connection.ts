@@ -22,7 +22,7 @@ export interface Connection {
   /** Exactly what the peer asked for (a deviceless one: exactly what the author fixed). Sorted. */
   readonly scopes: readonly Scope[]
   /** What it showed beside the signature of its device. */
-  readonly credential: 'none' | 'gateway-token' | 'device-token'
+  readonly credential: 'none' | 'gateway-token' | 'device-token' | 'join-code'
   /** The rule that admitted it. */
   readonly rule: RuleId
   /** The socket itself. Its frames are the author's, unless the gate has `methods` or {@link onCall} was called. */

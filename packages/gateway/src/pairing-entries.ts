@@ -63,7 +63,7 @@ export function pairedEntry(device: DeviceRecord, facts: EntryFacts): Readonly<R
       ...(token.pending !== null && { rotatedAtMs: token.pending.issuedAtMs }),
     })),
     trust,
-    approvedVia: registeredBy === 'request' ? 'owner' : 'silent',
+    approvedVia: registeredBy === 'local' || registeredBy === 'store-writer' ? 'silent' : 'owner',
     createdAtMs,
     ...(connected !== null && { connected: connected.has(deviceId) }),
   }

@@ -5,10 +5,10 @@ import { meetScopes, missingScopes, type Role, type RoleTable, type Scope, type 
 import type { ConnectionOrigin } from './upgrade-rules.ts'
 
 /**
- * The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 7a, 10a and 11 are kept for
- * stronger proofs, join codes and delegations.
+ * The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 7a and 11 are kept for stronger
+ * proofs and delegations.
  */
-export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9' | '10' | '12' | '13'
+export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9' | '10' | '10a' | '12' | '13'
 
 /** How a device came to be known: registered itself under a gateway token, by a person's yes; or a tombstone. */
 export type Trust = 'trusted-local' | 'approved' | 'revoked'
@@ -56,7 +56,10 @@ export interface AdmissionFacts {
 }
 
 type Outcome =
-  /** `scopes`: what the connection holds. `registers`: the device is unknown and is registered first, as `trusted-local`. */
+  /**
+   * `scopes`: what the connection holds. `registers`: the device is unknown and is registered first, by rule 10 as
+   * `trusted-local`, by rule 10a as `approved`.
+   */
   | { readonly outcome: 'admitted'; readonly scopes: readonly Scope[]; readonly registers: boolean }
   | { readonly outcome: 'refused'; readonly refusal: Refusal }
   /** A person has to be asked for `missing` (where it is empty, for the bare role). */
@@ -163,6 +166,19 @@ const localRule: AdmissionRule = {
   },
 }
 
+const joinRule: AdmissionRule = {
+  id: '10a',
+  asks: 'does an unspent join code cover the wish?',
+  decide: facts => {
+    const { credential, device } = facts
+    // Spent, it gives nothing any more: what it gave is the grant by now, and a person may have taken that back.
+    if (credential.kind !== 'join-code' || credential.spent) return null
+    const { role, scopes } = provenWish(facts)
+    if (credential.role !== role || lacking(facts, credential.scopes).length > 0) return null
+    return { outcome: 'admitted', scopes, registers: device === null }
+  },
+}
+
 const askRule: AdmissionRule = {
   id: '12',
   asks: 'may a person be asked?',
@@ -192,6 +208,7 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
   revokedRule,
   grantRule,
   localRule,
+  joinRule,
   askRule,
   roomRule,
 ]

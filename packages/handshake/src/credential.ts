@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { AuthClaim } from './messages.ts'
+import type { Role, Scope } from './scopes.ts'
 
 /** What a peer showed beside its device proof, after the gateway's own secret was compared and before the store was asked. */
 export type PresentedCredential =
@@ -18,6 +19,13 @@ export type CredentialFact =
   | { readonly kind: 'gateway-token'; readonly registers: boolean }
   /** Live, and for the claimed device and role. It never narrows what the rules give. */
   | { readonly kind: 'device-token' }
+  /** Live: nobody has spent it, or this very device has. What it gives, it gives once. */
+  | {
+      readonly kind: 'join-code'
+      readonly role: Role
+      readonly scopes: readonly Scope[]
+      readonly spent: boolean
+    }
   | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'device-token' | 'join-code' }
 
 /** Device tokens begin with this, which tells them from gateway tokens in the same field. */

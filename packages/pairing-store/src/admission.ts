@@ -9,7 +9,9 @@ import {
   type TokenFacts,
 } from './internal/admission-facts.ts'
 import { toRequest } from './internal/rows.ts'
+import type { JoinCodeTable } from './internal/schema.ts'
 import type { Transaction } from './internal/transaction.ts'
+import { spendJoinCode } from './join-codes.ts'
 import type { Admission, AdmissionAttempt } from './pairing-store.ts'
 import type { IssuedToken, RequestRecord } from './records.ts'
 import { registerDevice } from './registration.ts'
@@ -37,7 +39,8 @@ export async function admit(reader: Reader, attempt: AdmissionAttempt, mutate: M
     const answer = await askWithoutWriting(reader, attempt, decision)
     return answer ?? mutate(tx => admitInside(tx, attempt))
   }
-  if (decision.registers || tokens.shown === 'pending') return mutate(tx => admitInside(tx, attempt))
+  if (decision.registers || decision.rule === '10a' || tokens.shown === 'pending')
+    return mutate(tx => admitInside(tx, attempt))
   return isTokenDue(attempt, tokens) ? admitWithToken(reader, attempt, mutate) : admitted(attempt, decision)
 }
 
@@ -81,7 +84,7 @@ async function askWithoutWriting(
 }
 
 async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<Admission> {
-  const { facts, tokens } = await readFacts(tx, attempt, tx.nowMs)
+  const { facts, tokens, joinCode } = await readFacts(tx, attempt, tx.nowMs)
   const proof = proofOf(attempt)
   const { room, open } =
     proof === null ? { room: facts.room, open: null } : await readRoom(tx, facts, proof, tx.nowMs)
@@ -96,11 +99,22 @@ async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<
     const opened = await openRequest(tx, attempt, proof, decision)
     return asked(decision, opened, opened)
   }
-  if (decision.registers) await registerFrom(tx, attempt)
+  if (decision.rule === '10a') await spend(tx, joinCode, { proof, name: attempt.name })
+  else if (decision.registers) await registerFrom(tx, attempt)
   const { deviceId, wish } = proof
   if (tokens.shown === 'pending') await promoteToken(tx, deviceId, wish.role)
   const token = isTokenDue(attempt, tokens) ? await handOutToken(tx, deviceId, wish.role) : null
   return admitted(attempt, decision, token)
+}
+
+async function spend(
+  tx: Transaction,
+  joinCode: JoinCodeTable | null,
+  joining: Parameters<typeof spendJoinCode>[2],
+): Promise<void> {
+  // Rule 10a admits nobody without one.
+  if (joinCode === null) throw new TypeError('a join without its code')
+  await spendJoinCode(tx, joinCode, joining)
 }
 
 async function registerFrom(tx: Transaction, attempt: AdmissionAttempt): Promise<void> {

@@ -23,12 +23,15 @@ export type {
   AdmissionAttempt,
   ApproveAnswer,
   DeviceAnswer,
+  JoinCodeAnswer,
   Page,
   PageQuery,
   PairingStore,
+  PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
   TokenAnswer,
+  WithdrawAnswer,
 } from './pairing-store.ts'
 export type {
   Actor,
@@ -37,6 +40,7 @@ export type {
   DeviceTokenRecord,
   GatewaySettings,
   IssuedToken,
+  JoinCodeRecord,
   RequestRecord,
   TokenGeneration,
 } from './records.ts'

@@ -7,7 +7,7 @@ import type {
   Refusal,
   Scope,
 } from '@holdfast/handshake'
-import type { DeviceId, DeviceIdentity } from '@holdfast/identity'
+import type { DeviceId, DeviceIdentity, PublicKey } from '@holdfast/identity'
 import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from './audit.ts'
 import type { ChangeListener } from './changes.ts'
 import type {
@@ -16,6 +16,7 @@ import type {
   DeviceTokenRecord,
   GatewaySettings,
   IssuedToken,
+  JoinCodeRecord,
   RequestRecord,
   TokenGeneration,
 } from './records.ts'
@@ -101,6 +102,25 @@ export type TokenAnswer =
   | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }
   | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
 
+export type JoinCodeAnswer =
+  /** `code` is shown here once. */
+  | { readonly outcome: 'made'; readonly code: string; readonly joinCode: JoinCodeRecord }
+  /** 1,000 are waiting to be spent. */
+  | { readonly outcome: 'codes-full' }
+  | { readonly outcome: 'role-unknown' | 'scope-unknown' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+export type WithdrawAnswer =
+  | { readonly outcome: 'withdrawn'; readonly joinCode: JoinCodeRecord }
+  | { readonly outcome: 'unknown' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
+export type PreregisterAnswer =
+  /** `known`: it is there already, and stays as it is. */
+  | { readonly outcome: 'registered' | 'known'; readonly device: DeviceRecord }
+  | { readonly outcome: 'role-unknown' | 'scope-unknown' | 'device-revoked' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
 /** One page of a list. `next` is the cursor of the page after it, or `null`. */
 export interface Page<T> {
   readonly items: readonly T[]
@@ -147,6 +167,32 @@ export interface PairingStore {
     readonly role: string
     readonly name?: string
   }): Promise<RegisterAnswer>
+
+  /** A device of a host where nobody can approve: known by its public key, with this grant, before it ever connects. */
+  preregisterDevice(options: {
+    readonly by: Actor
+    readonly publicKey: PublicKey
+    readonly role: string
+    readonly scopes: readonly string[]
+    readonly name?: string
+  }): Promise<PreregisterAnswer>
+  /**
+   * A secret for a host where nobody can approve, and whose key is not known: the first device that shows it has this
+   * grant from then on, and nobody else ever does.
+   */
+  createJoinCode(options: {
+    readonly by: Actor
+    readonly role: string
+    readonly scopes: readonly string[]
+    /** In ms. @defaultValue 600000, which is the most there is */
+    readonly ttlMs?: number
+    /** How the device is to be called. */
+    readonly name?: string
+  }): Promise<JoinCodeAnswer>
+  /** Those that are live, spent or not, the oldest first. */
+  listJoinCodes(): Promise<readonly JoinCodeRecord[]>
+  /** It can be shown no more. What it gave already stays: {@link revokeDevice} takes that. */
+  withdrawJoinCode(codeId: string, options: { readonly by: Actor }): Promise<WithdrawAnswer>
 
   listDevices(query?: PageQuery): Promise<Page<DeviceRecord>>
   findDevice(deviceId: DeviceId): Promise<DeviceRecord | null>

@@ -25,8 +25,8 @@ export interface DeviceRecord {
   readonly clientMode: string | null
   readonly platform: string | null
   readonly deviceFamily: string | null
-  /** Who let it in: `local` (rule 10), `store-writer` (registerLocal), `request` (a person). */
-  readonly registeredBy: 'local' | 'store-writer' | 'request'
+  /** Who let it in: `local` (rule 10), `store-writer` (registerLocal); a person: `request`, `preregistration`, `join-code`. */
+  readonly registeredBy: 'local' | 'store-writer' | 'request' | 'preregistration' | 'join-code'
   readonly createdAtMs: number
   /** Written behind, in batches; `null` before the first connection. */
   readonly lastSeenAtMs: number | null
@@ -77,6 +77,21 @@ export interface IssuedToken {
   readonly issuedAtMs: number
   /** Until when it must be used for the first time, where it is to take the place of another; else `null`. */
   readonly expiresAtMs: number | null
+}
+
+/** A join code, without the code: that is shown once, and stored as a hash. Times are in ms since the epoch. */
+export interface JoinCodeRecord {
+  /** A UUID. */
+  readonly codeId: string
+  readonly role: Role
+  /** What it gives the device that spends it. */
+  readonly scopes: readonly Scope[]
+  /** The name of the device to come, or `null`. */
+  readonly name: string | null
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  readonly spentBy: DeviceId | null
+  readonly spentAtMs: number | null
 }
 
 /** Who changes something. A store-writer holds every scope; a device never gives what it does not hold. */

@@ -9,10 +9,10 @@ import {
   type VerifiedProof,
   verifyOpenClawProof,
 } from '@holdfast/handshake'
-import { type DeviceIdentity, formatPublicKey, type PublicKey } from '@holdfast/identity'
-import { cleanName } from './device-name.ts'
+import type { DeviceIdentity, PublicKey } from '@holdfast/identity'
 import { readFacts } from './internal/admission-facts.ts'
 import { stateOf } from './internal/audit-log.ts'
+import { insertDevice } from './internal/new-device.ts'
 import { reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { AdmissionAttempt, RegisterAnswer } from './pairing-store.ts'
 import type { DeviceRecord } from './records.ts'
@@ -32,27 +32,8 @@ export interface NewLocalDevice {
 
 /** Write it down as `trusted-local`, in a transaction in which the rules said so. */
 export async function registerDevice(tx: Transaction, device: NewLocalDevice): Promise<DeviceRecord> {
-  const { db } = tx.session
-  await db
-    .insertInto('device')
-    .values({
-      device_id: device.deviceId,
-      public_key: formatPublicKey(device.publicKey),
-      name: cleanName(device.name),
-      standing: 'trusted-local',
-      registered_by: device.registeredBy,
-      generation_id: device.generationId,
-      client_id: device.client?.id ?? null,
-      client_mode: device.client?.mode ?? null,
-      platform: device.client?.platform ?? null,
-      device_family: device.client?.deviceFamily ?? null,
-      created_at_ms: tx.nowMs,
-      last_seen_at_ms: null,
-      revoked_at_ms: null,
-      revoked_by: null,
-    })
-    .execute()
-  await db
+  await insertDevice(tx, { ...device, standing: 'trusted-local' })
+  await tx.session.db
     .insertInto('device_role')
     .values({
       device_id: device.deviceId,

@@ -3,13 +3,15 @@ import type {
   CredentialFact,
   DeviceFacts,
   RequestCap,
+  Role,
   VerifiedProof,
 } from '@holdfast/handshake'
 import type { AdmissionAttempt } from '../pairing-store.ts'
 import { slotOf, type TokenSlot } from './device-token.ts'
+import { hashJoinCode } from './join-code.ts'
 import type { FactsRow, Queries } from './queries.ts'
-import { scopesOrNull, scopesToText } from './rows.ts'
-import type { RequestTable } from './schema.ts'
+import { scopesFromText, scopesOrNull, scopesToText } from './rows.ts'
+import type { JoinCodeTable, RequestTable } from './schema.ts'
 import type { Session } from './sql-driver.ts'
 
 /** Most open requests of one device in one role, of one source without a valid gateway token, and in all. */
@@ -42,6 +44,8 @@ export interface TokenFacts {
 export interface ReadFacts {
   readonly facts: AdmissionFacts
   readonly tokens: TokenFacts
+  /** The live join code that was shown, or `null`. */
+  readonly joinCode: JoinCodeTable | null
 }
 
 /**
@@ -64,6 +68,8 @@ export async function readFacts(
   })
   const row = rows[0]
   if (row === undefined) throw new Error('the row of the store is gone')
+  const joinCode =
+    credential.kind === 'join-code' ? await findJoinCode({ session, queries }, credential.code, nowMs) : null
   const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
   return {
     facts: {
@@ -71,19 +77,31 @@ export async function readFacts(
       proof: attempt.proof,
       origin: attempt.origin,
       policy: attempt.policy,
-      credential: credentialFact(attempt, row, shown),
+      credential: credentialFact(attempt, row, { shown, joinCode }),
       device: deviceFacts(row),
       room: { ok: true },
     },
     tokens: { shown, due: row.current_hash === null || row.promised_at_ms !== null },
+    joinCode,
   }
 }
 
+async function findJoinCode(
+  { session, queries }: Pick<Reader, 'session' | 'queries'>,
+  code: string,
+  nowMs: number,
+): Promise<JoinCodeTable | null> {
+  const codeHash = hashJoinCode(code)
+  // Looked up by its hash: whoever guesses learns nothing from how long that takes.
+  return codeHash === null ? null : ((await session.all(queries.joinCode, { codeHash, nowMs }))[0] ?? null)
+}
+
 function credentialFact(
-  { credential }: AdmissionAttempt,
+  attempt: AdmissionAttempt,
   row: FactsRow,
-  shown: TokenSlot | null,
+  { shown, joinCode }: { readonly shown: TokenSlot | null; readonly joinCode: JoinCodeTable | null },
 ): CredentialFact {
+  const { credential } = attempt
   switch (credential.kind) {
     case 'gateway-token':
       return {
@@ -97,8 +115,14 @@ function credentialFact(
         kind: 'wrong',
         presented: credential.via === 'deviceToken' ? 'device-token' : 'gateway-token',
       }
-    case 'join-code':
-      return { kind: 'wrong', presented: 'join-code' }
+    case 'join-code': {
+      const spender = joinCode?.spent_by ?? null
+      const isItsOwn = spender === null || spender === proofOf(attempt)?.deviceId
+      if (joinCode === null || !isItsOwn) return { kind: 'wrong', presented: 'join-code' }
+      const { role, scopes } = joinCode
+      const spent = spender !== null
+      return { kind: 'join-code', role: role as Role, scopes: scopesFromText(scopes), spent }
+    }
     default:
       return credential
   }

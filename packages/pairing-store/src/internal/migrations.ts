@@ -13,7 +13,7 @@ export interface Dialect {
 type Migration = (db: Kysely<Schema>, dialect: Dialect) => Promise<void>
 
 /** Step n makes schema n out of schema n − 1. Written for every back end at once. */
-const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens, createAudit]
+const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens, createAudit, createJoinCodes]
 
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length
@@ -136,6 +136,22 @@ async function createAudit(db: Kysely<Schema>, { appendOnly }: Dialect): Promise
     .execute()
   await schema.createIndex('audit_device').on('audit').columns(['device_id', 'sequence']).execute()
   for (const guard of appendOnly('audit')) await guard.execute(db)
+}
+
+async function createJoinCodes({ schema }: Kysely<Schema>, { keyed }: Dialect): Promise<void> {
+  await schema
+    .createTable('join_code')
+    .addColumn('code_hash', 'text', c => c.primaryKey().notNull())
+    .addColumn('code_id', 'text', c => c.notNull().unique())
+    .addColumn('role', 'text', c => c.notNull())
+    .addColumn('scopes', 'text', c => c.notNull())
+    .addColumn('name', 'text')
+    .addColumn('created_at_ms', 'bigint', c => c.notNull())
+    .addColumn('expires_at_ms', 'bigint', c => c.notNull())
+    .addColumn('spent_by', 'text')
+    .addColumn('spent_at_ms', 'bigint')
+    .$call(table => endTable(table, keyed))
+    .execute()
 }
 
 function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: Dialect['keyed']) {

@@ -1,6 +1,13 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely'
 import type { TokenHashes } from './device-token.ts'
-import type { AuditTable, DeviceTable, DeviceTokenTable, RequestTable, Schema } from './schema.ts'
+import type {
+  AuditTable,
+  DeviceTable,
+  DeviceTokenTable,
+  JoinCodeTable,
+  RequestTable,
+  Schema,
+} from './schema.ts'
 import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 
 /** Everything that an admission is decided on, but for the room for requests. */
@@ -87,6 +94,8 @@ export interface Queries {
   readonly schemaVersion: PreparedQuery<Record<never, never>, { readonly version: number }>
   readonly store: PreparedQuery<Record<never, never>, Schema['store']>
   readonly generation: PreparedQuery<{ readonly generationId: string }, Schema['token_generation']>
+  readonly joinCode: PreparedQuery<{ readonly codeHash: string; readonly nowMs: number }, JoinCodeTable>
+  readonly joinCodes: PreparedQuery<{ readonly nowMs: number }, JoinCodeTable>
   readonly auditRows: PreparedQuery<{ readonly after: number; readonly limit: number }, AuditTable>
   readonly auditOldest: PreparedQuery<AuditKey, AuditTable>
   readonly auditNewest: PreparedQuery<AuditKey, AuditTable>
@@ -210,6 +219,21 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
     store: prepareQuery(() => db.selectFrom('store').selectAll()),
     generation: prepareQuery(value =>
       db.selectFrom('token_generation').selectAll().where('generation_id', '=', value('generationId')),
+    ),
+    joinCode: prepareQuery(value =>
+      db
+        .selectFrom('join_code')
+        .selectAll()
+        .where('code_hash', '=', value('codeHash'))
+        .where('expires_at_ms', '>', value('nowMs')),
+    ),
+    joinCodes: prepareQuery(value =>
+      db
+        .selectFrom('join_code')
+        .selectAll()
+        .where('expires_at_ms', '>', value('nowMs'))
+        .orderBy('created_at_ms')
+        .orderBy('code_id'),
     ),
     auditRows: prepareQuery(value =>
       db

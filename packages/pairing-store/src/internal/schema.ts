@@ -9,6 +9,7 @@ export interface Schema {
   change_log: ChangeTable
   device_token: DeviceTokenTable
   audit: AuditTable
+  join_code: JoinCodeTable
 }
 
 /** One row. `last_sequence` is drawn from in every transaction that changes trust: its row lock orders them. */
@@ -35,7 +36,7 @@ export interface DeviceTable {
   name: string | null
   /** What it is unless it is revoked. */
   standing: 'trusted-local' | 'approved'
-  registered_by: 'local' | 'store-writer' | 'request'
+  registered_by: 'local' | 'store-writer' | 'request' | 'preregistration' | 'join-code'
   /** The generation of the gateway token that registered it. */
   generation_id: string | null
   client_id: string | null
@@ -132,4 +133,18 @@ export interface AuditTable {
   /** The hash of the entry before. */
   previous: string
   hash: string
+}
+
+/** A join code, by its hash. */
+export interface JoinCodeTable {
+  code_id: string
+  code_hash: string
+  role: string
+  scopes: string
+  name: string | null
+  created_at_ms: number
+  expires_at_ms: number
+  /** The device that it let in. */
+  spent_by: string | null
+  spent_at_ms: number | null
 }

@@ -4,29 +4,41 @@ import {
   gatewayTokenCommitment,
   type RoleDeclarations,
 } from '@holdfast/handshake'
-import { type DeviceId, parseDeviceId } from '@holdfast/identity'
+import { type DeviceId, type PublicKey, parseDeviceId } from '@holdfast/identity'
 import { admit, review } from '../admission.ts'
 import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from '../audit.ts'
 import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
 import { narrowDevice, reinstateDevice, renameDevice, revokeDevice } from '../devices.ts'
+import {
+  type Invitation,
+  JOIN_CODE_TTL_MS,
+  makeJoinCode,
+  preregisterDevice,
+  toJoinCode,
+  withdrawJoinCode,
+} from '../join-codes.ts'
 import type {
   Admission,
   AdmissionAttempt,
   ApproveAnswer,
   DeviceAnswer,
+  JoinCodeAnswer,
   Page,
   PageQuery,
   PairingStore,
+  PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
   TokenAnswer,
+  WithdrawAnswer,
 } from '../pairing-store.ts'
 import type {
   Actor,
   DeviceRecord,
   DeviceTokenRecord,
   GatewaySettings,
+  JoinCodeRecord,
   RequestRecord,
   TokenGeneration,
 } from '../records.ts'
@@ -145,6 +157,34 @@ export class SqlStore implements PairingStore {
 
   async registerLocal(options: LocalRegistration): Promise<RegisterAnswer> {
     return this.#mutate(tx => registerLocal(tx, options))
+  }
+
+  async preregisterDevice(
+    options: { readonly by: Actor; readonly publicKey: PublicKey } & Invitation,
+  ): Promise<PreregisterAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => preregisterDevice(tx, by, options))
+  }
+
+  async createJoinCode(
+    options: { readonly by: Actor; readonly ttlMs?: number } & Invitation,
+  ): Promise<JoinCodeAnswer> {
+    const { by } = actorOf(options)
+    const { ttlMs = JOIN_CODE_TTL_MS } = options
+    if (!Number.isSafeInteger(ttlMs) || ttlMs < 1 || ttlMs > JOIN_CODE_TTL_MS) {
+      throw new TypeError(`ttlMs: 1 to ${JOIN_CODE_TTL_MS}`)
+    }
+    return this.#mutate(tx => makeJoinCode(tx, by, { ...options, ttlMs }))
+  }
+
+  async listJoinCodes(): Promise<readonly JoinCodeRecord[]> {
+    const rows = await this.#driver.all(this.#queries.joinCodes, { nowMs: this.#options.clock() })
+    return rows.map(toJoinCode)
+  }
+
+  async withdrawJoinCode(codeId: string, options: { readonly by: Actor }): Promise<WithdrawAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => withdrawJoinCode(tx, codeId, by))
   }
 
   async listDevices(query: PageQuery = {}): Promise<Page<DeviceRecord>> {
