@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { childEnvironment } from '@holdfast/spawner'
@@ -183,7 +183,9 @@ describe('the command line', () => {
     expect(codes.length).toBeGreaterThan(10)
     for (const code of codes) expect(readme).toContain(`\`${code}\``)
     const { stdout } = await holdfast(['--help'])
-    const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, command]) => command)
+    const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)]
+      .map(([, command]) => command)
+      .filter(command => command !== 'help')
     expect(commands).toContain('approve')
     for (const command of commands) expect(readme).toMatch(new RegExp(`holdfast ${command}\\b`))
   })
@@ -229,5 +231,95 @@ describe('the command line', () => {
     expect(second.answer).toMatchObject({
       error: { code: 'GATEWAY_RUNNING', detail: { url: gateway.url, pid: gateway.program.process.pid } },
     })
+  })
+})
+
+describe('words that are wrong', () => {
+  test('an empty directory or store, as an unset variable makes it, touches nothing', async () => {
+    const folder = temporaryFolder()
+    for (const words of [
+      ['id', '--state-dir', ''],
+      ['devices', '--store', ''],
+      ['devices', '--store', 'postgres://user:secret@host/db'],
+      ['narrow', 'a'.repeat(64), '--role', 'operator', '--scopes', ''],
+    ]) {
+      const outcome = await holdfast([...words, '--json'], { cwd: folder, env: { HOME: folder } })
+      expect(outcome.exitCode, words.join(' ')).toBe(2)
+      expect(outcome.answer).toMatchObject({ error: { code: 'USAGE' } })
+      expect(outcome.stdout).not.toContain('secret')
+    }
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  test('with --json wrong usage is one document on standard output, too', async () => {
+    for (const words of [['nonsense'], ['devices', '--nonsense'], ['gateway', '--port', 'x'], ['approve']]) {
+      const outcome = await holdfast([...words, '--json'])
+      expect(outcome).toMatchObject({ exitCode: 2, stderr: '' })
+      expect(JSON.parse(outcome.stdout)).toMatchObject({
+        error: { code: 'USAGE', detail: { reason: expect.any(String) } },
+      })
+    }
+    expect((await holdfast(['id', '--app', 'No App', '--json'])).exitCode).toBe(2)
+  })
+
+  test('a cursor that is none, a role that is none: said by code', async () => {
+    const { stateDir, identity, connect } = await install()
+    await connect('operator.read')
+    for (const command of ['devices', 'requests']) {
+      const outcome = await holdfast([command, '--after', 'zz', '--state-dir', stateDir, '--json'])
+      expect(outcome.answer).toMatchObject({ error: { code: 'USAGE' } })
+    }
+    const revoke = await holdfast([
+      'revoke',
+      identity.id,
+      '--role',
+      'bogus',
+      '--state-dir',
+      stateDir,
+      '--json',
+    ])
+    expect(revoke.answer).toMatchObject({ error: { code: 'ROLE_UNKNOWN', detail: { role: 'bogus' } } })
+  })
+
+  test('--version and help say what they should', async () => {
+    expect((await holdfast(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await holdfast(['help', 'approve'])).stdout).toContain('--digest')
+  })
+})
+
+describe('what is printed works as it is', () => {
+  test('the command that a child is told approves its request, with a store elsewhere', async () => {
+    const folder = temporaryFolder()
+    const stateDir = join(folder, "it's a state")
+    const elsewhere = join(folder, 'elsewhere')
+    mkdirSync(elsewhere, { mode: 0o700 })
+    await startGatewayProcess(stateDir, '--app', 'subagents', '--store', join(elsewhere, 'pairing.sqlite'))
+    const identity = await openIdentity({ app: 'subagents', directory: stateDir })
+    const env = childEnvironment(identity)
+    const ask = async (): Promise<Answer | undefined> =>
+      ((await runProgram(CONNECT, { env, args: ['subagents', 'operator.admin'] })).answer as Answer[])[0]
+    const command = String((await ask())?.detail?.['command'])
+    expect(await runShell(command, folder)).toMatchObject({ exitCode: 0 })
+    expect(await ask()).toMatchObject({ ok: true })
+  })
+
+  test('a gateway whose reader leaves goes on', async () => {
+    const { stateDir, gateway, identity, connect } = await install()
+    gateway.program.process.stdout?.destroy()
+    await connect('operator.read', 'operator.admin')
+    await holdfastJson(stateDir, 'revoke', identity.id)
+    expect(await connect('operator.read')).toMatchObject([
+      { ok: false, detail: { refusal: 'device-revoked' } },
+    ])
+    expect(gateway.program.process.exitCode).toBeNull()
+  })
+
+  test('token rotate, many at once, leaves the token of the file as the current one', async () => {
+    const { stateDir, connect, gateway } = await install()
+    await Promise.all(Array.from({ length: 6 }, () => holdfastJson(stateDir, 'token', 'rotate')))
+    const newcomer = new URL('./programs/connect-with-own-key.ts', import.meta.url)
+    const args = [gateway.url, join(stateDir, 'gateway-token', 'token')]
+    expect((await runProgram(newcomer, { args })).exitCode).toBe(0)
+    expect(await connect('operator.read')).toMatchObject([{ ok: true }])
   })
 })

@@ -90,8 +90,9 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   GATEWAY_TOKEN_UNREADABLE: null,
   AUDIT_HEAD_DAMAGED: 'See what is in it, and take it away once you trust the store: holdfast audit --verify',
   GATEWAY_RUNNING: 'Use the one that runs, or stop it first.',
-  GATEWAY_LOCK_FAILED: null,
-  LISTEN_FAILED: 'Take another port: --port 0 takes a free one.',
+  GATEWAY_LOCK_FAILED:
+    'The state directory must be one that this user can write, on a file system with locks.',
+  LISTEN_FAILED: 'Take another --port (0 takes a free one), or a --host that is an address of this machine.',
   PEER_REFUSED: null,
   PEER_LEFT: null,
   GATE_CLOSED: null,
@@ -112,7 +113,7 @@ export function report(error: unknown): Report {
   const { fix, ...facts } = detail
   const help = typeof fix === 'string' ? fix : ADVICE[code]
   return {
-    exitCode: code === 'USAGE' || code === 'ROLES_INVALID' || error instanceof TypeError ? 2 : 1,
+    exitCode: isUsage(code, detail) ? 2 : 1,
     json: { code, detail: facts, ...(help !== null && { help }) },
     lines: [
       `holdfast: ${code}`,
@@ -120,6 +121,13 @@ export function report(error: unknown): Report {
       ...(help === null ? [] : [help]),
     ],
   }
+}
+
+/** Is it the words of the command line that are wrong, rather than what they are about? */
+function isUsage(code: KnownCode, detail: Readonly<Record<string, unknown>>): boolean {
+  if (code === 'STATE_LOCATION_INVALID')
+    return ['app', 'profile', 'directory'].includes(String(detail['source']))
+  return code === 'USAGE' || code === 'ROLES_INVALID'
 }
 
 function isKnown(

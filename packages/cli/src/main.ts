@@ -9,5 +9,10 @@ process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
   Reflect.apply(emitWarning, process, [warning, ...rest])
 }) as typeof process.emitWarning
 
+// A reader that leaves (`holdfast gateway | head -1`) ends the printing, never a gateway that others are connected to.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
 const { runProgram } = await import('./program.ts')
 process.exitCode = await runProgram(process.argv.slice(2))

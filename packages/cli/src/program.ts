@@ -1,51 +1,61 @@
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { report } from './advice.ts'
-import type { DemoChildOptions } from './commands/demo-child.ts'
-import type { RaceChildOptions } from './commands/doctor-race-child.ts'
+import { declareCommands } from './command-list.ts'
+import { CommandError } from './errors.ts'
 import type { CommandResult, CommonOptions, Wiring } from './wiring.ts'
 
-type Action<Options> = (wiring: Wiring, argument: string, options: Options) => Promise<CommandResult | number>
+/** What carries a command out: its first argument, the others, and its options. Resolves to what to print, or an exit code. */
+export type Action<Options> = (
+  wiring: Wiring,
+  argument: string,
+  options: Options & { readonly more: readonly string[] },
+) => Promise<CommandResult | number>
 
-const DEFAULT_CEILING = 'operator.read,operator.write,operator.approvals,operator.questions,operator.talk'
+/** Declares a command with the options that all share; `load` imports what carries it out. */
+export type Add = <Options extends CommonOptions>(
+  usage: string,
+  description: string,
+  load: () => Promise<Action<Options>>,
+  parent?: Command,
+) => Command
 
-/**
- * Run one command line. Resolves to the exit code: 0 done, 1 refused or failed, 2 wrong usage.
- * Commands are loaded when they are called, so that a child process of the demonstration does not load a database.
- */
+/** Run one command line. Resolves to the exit code: 0 done, 1 refused or failed, 2 wrong usage. */
 export async function runProgram(words: readonly string[]): Promise<number> {
   let exitCode = 0
-  const program = describeProgram(code => {
+  const json = words.includes('--json')
+  const program = describeProgram(json, code => {
     exitCode = code
   })
   try {
     await program.parseAsync(words, { from: 'user' })
     return exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    throw error
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) return 0
+    const reason = error.message.replace(/^error: /, '')
+    return json ? fail(new CommandError('USAGE', { reason }), true) : 2
   }
 }
 
-function describeProgram(end: (exitCode: number) => void): Command {
+function describeProgram(json: boolean, end: (exitCode: number) => void): Command {
   const program = new Command('holdfast')
   program
     .description('One device identity per install: identity, gateway, devices and requests.')
-    .helpCommand(false)
-    .showHelpAfterError('(holdfast --help lists the commands)')
+    .version(ownVersion())
+    .helpCommand('help [command]', 'say what a command does')
     .exitOverride()
+  // With --json a failure is one document on standard output, wrong usage included.
+  if (json) program.configureOutput({ writeErr: () => undefined })
+  else program.showHelpAfterError('(holdfast --help lists the commands)')
 
-  /** A command with the options that all share; `load` imports what carries it out. */
-  const add = <Options extends CommonOptions>(
-    usage: string,
-    description: string,
-    load: () => Promise<Action<Options>>,
-    parent: Command = program,
-  ): Command =>
+  const add: Add = (usage, description, load, parent = program) =>
     parent
       .command(usage)
       .description(description)
       .exitOverride()
+      .copyInheritedSettings(parent)
       .option('--app <name>', 'the application whose install is meant (default: holdfast)')
       .option('--state-dir <dir>', 'the state directory itself, instead of the per-user one')
       .option('--profile <name>', 'one of several installs of one application')
@@ -53,162 +63,22 @@ function describeProgram(end: (exitCode: number) => void): Command {
       .option('--json', 'print JSON')
       .action(async (...args: unknown[]) => {
         const command = args.at(-1) as Command
-        const [argument = '', second] = command.args
-        const options = { ...command.optsWithGlobals<Options>(), ...(second !== undefined && { second }) }
-        end(await carryOut(await load(), argument, options))
+        const [argument = '', ...more] = command.args
+        end(await carryOut(await load(), argument, { ...command.optsWithGlobals(), more }))
       })
-
-  const id = add(
-    'id',
-    "show this install's identity; create it the first time",
-    async () => (await import('./commands/id.ts')).id,
-  ).enablePositionalOptions()
-  add(
-    'import <file>',
-    'make a key from elsewhere the identity of this install (- reads standard input)',
-    async () => (await import('./commands/id-transfer.ts')).importKey,
-    id,
-  )
-  add(
-    'export <file>',
-    "write this install's private key to a new file that nobody else can read",
-    async () => (await import('./commands/id-transfer.ts')).exportKey,
-    id,
-  ).addOption(
-    new Option('--format <format>', 'the form').choices(['pem', 'der', 'jwk', 'seed']).default('pem'),
-  )
-  add(
-    'reset',
-    'become another device; the former key is set aside',
-    async () => (await import('./commands/id-reset.ts')).reset,
-    id,
-  )
-    .option('--yes', 'do not ask')
-    .addOption(nameOption())
-  add(
-    'doctor',
-    'look at the identity and all around it, clear what dead processes left, and say what helps',
-    async () => (await import('./commands/doctor.ts')).doctor,
-  )
-    .addOption(
-      new Option('--race <n>', 'let so many processes make one identity, on the same disk').argParser(
-        parseCount,
-      ),
-    )
-    .addOption(nameOption())
-  add('gateway', 'run a gateway until SIGTERM', async () => (await import('./commands/gateway.ts')).gateway)
-    .addOption(
-      new Option('--port <n>', 'the port to listen on; 0 takes a free one').argParser(parsePort).default(0),
-    )
-    .option('--host <address>', 'the address to listen on', '127.0.0.1')
-    .option('--roles <file>', 'a JSON file of roles, their scopes, and what each scope implies')
-    .addOption(
-      new Option('--ceiling <scopes>', 'what devices of this machine may have without a person')
-        .argParser(parseList)
-        .default(parseList(DEFAULT_CEILING), DEFAULT_CEILING),
-    )
-    .option('--no-local', 'trust no device for being on this machine: each needs a person')
-  add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
-    .addOption(limitOption())
-    .option('--after <cursor>', 'go on after this page')
-  add(
-    'requests',
-    'list what waits for an answer',
-    async () => (await import('./commands/requests.ts')).requests,
-  )
-    .addOption(limitOption())
-    .option('--after <cursor>', 'go on after this page')
-  add(
-    'approve <request>',
-    'give a device what it asks for',
-    async () => (await import('./commands/requests.ts')).approve,
-  ).option('--digest <hex>', 'only if this is still the digest that `requests` showed')
-  add('reject <request>', 'turn a request down', async () => (await import('./commands/requests.ts')).reject)
-  add(
-    'revoke <device>',
-    'shut a device out, or one role of it',
-    async () => (await import('./commands/devices.ts')).revoke,
-  )
-    .option('--role <role>', 'this role alone')
-    .option('--keep-registration', 'let the gateway token go on registering new devices of this machine')
-  add(
-    'narrow <device>',
-    'give a device less than the ceiling',
-    async () => (await import('./commands/devices.ts')).narrow,
-  )
-    .requiredOption('--role <role>', 'the role')
-    .requiredOption('--scopes <scopes>', 'what it may have at the most', parseList)
-  add(
-    'reinstate <device>',
-    'lift a revocation',
-    async () => (await import('./commands/devices.ts')).reinstate,
-  )
-  add(
-    'rename <device> <name>',
-    'give a device a name',
-    async () => (await import('./commands/devices.ts')).rename,
-  )
-  add(
-    'tokens <device>',
-    'list the device tokens of a device, one a role',
-    async () => (await import('./commands/tokens.ts')).tokens,
-  )
-    .option('--rotate <role>', 'make a new one, which the device gets with its next hello')
-    .option('--revoke <role>', 'end the one of this role')
-  const token = program.command('token').description('the gateway token').exitOverride()
-  add(
-    'rotate',
-    'make a new gateway token; children pick it up by themselves',
-    async () => (await import('./commands/token.ts')).rotate,
-    token,
-  )
-  add(
-    'audit',
-    'who changed what, the newest first; or whether that log is whole',
-    async () => (await import('./commands/audit.ts')).audit,
-  )
-    .addOption(limitOption())
-    .option('--after <cursor>', 'go on after this page')
-    .option('--device <id>', 'about this device')
-    .option('--by <who>', 'by this device, or by `store-writer`')
-    .option('--act <act>', 'this act alone')
-    .option('--since <time>', 'from this time on')
-    .option('--until <time>', 'before this time')
-    .option('--verify', 'go through the whole log, and compare it with the head that the gateway has kept')
-  add(
-    'demo',
-    'the main job: one identity, a real gateway, many real children',
-    async () => (await import('./commands/demo.ts')).demo,
-  )
-    .addOption(new Option('--children <n>', 'how many child processes').argParser(parseCount).default(32))
-    .option('--fresh', 'in a temporary state directory, removed afterwards')
-    .option('--own-keys', 'the world without Holdfast: each child makes a key of its own')
-  program
-    .command('race-child', { hidden: true })
-    .requiredOption('--directory <dir>')
-    .requiredOption('--barrier <file>')
-    .exitOverride()
-    .action(async (options: RaceChildOptions) => {
-      const { raceChild } = await import('./commands/doctor-race-child.ts')
-      end(await raceChild(options))
-    })
-  program
-    .command('demo-child', { hidden: true })
-    .requiredOption('--number <n>', '', parseCount)
-    .requiredOption('--app <name>')
-    .option('--own-key')
-    .exitOverride()
-    .action(async (options: DemoChildOptions) => {
-      const { demoChild } = await import('./commands/demo-child.ts')
-      end(await demoChild(options))
-    })
+  declareCommands(program, add, end)
   return program
+}
+
+function ownVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return String((manifest as { readonly version: unknown }).version)
 }
 
 async function carryOut<Options extends CommonOptions>(
   action: Action<Options>,
   argument: string,
-  options: Options,
+  options: Options & { readonly more: readonly string[] },
 ): Promise<number> {
   try {
     const { wire } = await import('./wiring.ts')
@@ -219,36 +89,13 @@ async function carryOut<Options extends CommonOptions>(
     else result.lines.forEach(wiring.say)
     return result.exitCode ?? 0
   } catch (error) {
-    const failure = report(error)
-    if (options.json) process.stdout.write(`${JSON.stringify({ error: failure.json })}\n`)
-    else process.stderr.write(`${failure.lines.join('\n')}\n`)
-    return failure.exitCode
+    return fail(error, options.json ?? false)
   }
 }
 
-function nameOption(): Option {
-  return new Option('--name <name>', 'whose key').choices(['device', 'gateway']).default('device')
-}
-
-function limitOption(): Option {
-  return new Option('--limit <n>', 'at most so many').argParser(parseCount).default(1_000)
-}
-
-function parsePort(text: string): number {
-  const port = Number(text)
-  if (!/^\d{1,5}$/.test(text) || port > 65_535)
-    throw new InvalidArgumentError('A port is a number from 0 to 65535.')
-  return port
-}
-
-function parseCount(text: string): number {
-  const count = Number(text)
-  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1_000) {
-    throw new InvalidArgumentError('A number from 1 to 1000 is needed.')
-  }
-  return count
-}
-
-function parseList(text: string): string[] {
-  return text.split(',').filter(word => word !== '')
+function fail(error: unknown, json: boolean): number {
+  const failure = report(error)
+  if (json) process.stdout.write(`${JSON.stringify({ error: failure.json })}\n`)
+  else process.stderr.write(`${failure.lines.join('\n')}\n`)
+  return failure.exitCode
 }

@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { locateState, type StateLocation } from '@holdfast/identity/state'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
@@ -45,7 +45,21 @@ export interface CommandResult {
   readonly exitCode?: 0 | 1
 }
 
+/**
+ * What a command works with, by its options.
+ *
+ * @throws {@link CommandError} `USAGE`: an option is empty, as a shell variable that is not set makes it, or is no path.
+ */
 export function wire(options: CommonOptions): Wiring {
+  for (const [name, value] of [
+    ['--state-dir', options.stateDir],
+    ['--store', options.store],
+  ] as const) {
+    if (value === '') throw new CommandError('USAGE', { reason: `${name} is empty` })
+  }
+  if (options.store !== undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(options.store)) {
+    throw new CommandError('USAGE', { reason: '--store is the path of an SQLite file, not an address' })
+  }
   const location = locateState({
     ...(options.stateDir === undefined
       ? { app: options.app ?? 'holdfast', profile: options.profile }
@@ -111,23 +125,46 @@ export function refuseForeignOwner(wiring: Wiring): void {
   for (const path of [wiring.storePath, wiring.location.directory]) {
     const ownerUid = ownerOf(path)
     if (ownerUid === null || ownerUid === uid) continue
-    const words = process.argv
-      .slice(2)
-      .filter((word, at, all) => word !== '--state-dir' && all[at - 1] !== '--state-dir')
-    const command = ['holdfast', ...words, '--state-dir', wiring.location.directory].map(quote).join(' ')
-    throw new CommandError('OWNER_DIFFERS', { path, ownerUid, uid, fix: `sudo -u '#${ownerUid}' ${command}` })
+    const command = ['holdfast', ...withoutPlace(process.argv.slice(2))].map(quote).join(' ')
+    const fix = `sudo -u '#${ownerUid}' ${command} ${placeOptions(wiring)}`
+    throw new CommandError('OWNER_DIFFERS', { path, ownerUid, uid, fix })
   }
 }
 
-/** The options that name this install on another command line. */
-export function placeOptions(wiring: Wiring): string {
-  return `--state-dir ${quote(wiring.location.directory)}`
+/** @throws {@link CommandError} `USAGE`: what was given as `--after` is not the cursor of a page. */
+export function checkCursor(after: string | undefined, parse: (text: string) => unknown): void {
+  if (after !== undefined && parse(after) === null) {
+    throw new CommandError('USAGE', { reason: '--after takes the `next` of the page before' })
+  }
+}
+
+/** A command line without the options that say where the install is: they are said anew, as absolute paths. */
+function withoutPlace(words: readonly string[]): string[] {
+  const place = /^--(state-dir|profile|store|app)(=|$)/
+  return words.filter(
+    (word, at) => !place.test(word) && !/^--(state-dir|profile|store|app)$/.test(words[at - 1] ?? ''),
+  )
+}
+
+/** The options that name this install and its store on another command line. */
+export function placeOptions({ location, storePath }: Wiring): string {
+  const store = storePath === location.store ? '' : ` --store ${quote(storePath)}`
+  return `--state-dir ${quote(location.directory)}${store}`
 }
 
 function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
+/** Who owns what is there, or `null` where nothing is. Where we may not look, it is whoever owns what bars the way. */
 function ownerOf(path: string): number | null {
-  return lstatSync(path, { throwIfNoEntry: false })?.uid ?? null
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.uid ?? null
+  } catch (error) {
+    const barred =
+      error instanceof Error && 'code' in error && ['EACCES', 'EPERM'].includes(String(error.code))
+    const parent = dirname(path)
+    if (!barred || parent === path) throw error
+    return ownerOf(parent)
+  }
 }

@@ -2,15 +2,24 @@ import { type DeviceId, parseDeviceId } from '@holdfast/identity'
 import type { DeviceAnswer, DeviceRecord, PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { deviceLabel, moment, plain, table } from '../render.ts'
-import { type CommandResult, type CommonOptions, type Wiring, withStore } from '../wiring.ts'
+import {
+  type CommandResult,
+  type CommonOptions,
+  checkCursor,
+  placeOptions,
+  type Wiring,
+  withStore,
+} from '../wiring.ts'
 
 const BY = { kind: 'store-writer' } as const
 
+/** Who is known, by which trust, and with what. */
 export async function devices(
   wiring: Wiring,
   _argument: string,
   options: CommonOptions & { readonly limit: number; readonly after?: string },
 ): Promise<CommandResult> {
+  checkCursor(options.after, parseDeviceId)
   const page = await withStore(wiring, store =>
     store.listDevices({ limit: options.limit, ...(options.after !== undefined && { after: options.after }) }),
   )
@@ -28,20 +37,34 @@ export async function devices(
   }
 }
 
-export function revoke(
+/** A tombstone, and what it means for new devices of that machine. */
+export async function revoke(
   wiring: Wiring,
   argument: string,
   options: CommonOptions & { readonly role?: string; readonly keepRegistration?: boolean },
 ): Promise<CommandResult> {
-  return change(wiring, argument, 'Revoked', (store, deviceId) =>
-    store.revokeDevice(deviceId, {
-      by: BY,
-      ...(options.role !== undefined && { role: options.role }),
-      ...(options.keepRegistration !== undefined && { keepRegistration: options.keepRegistration }),
-    }),
+  const done = await change(
+    wiring,
+    argument,
+    'Revoked',
+    (store, deviceId) =>
+      store.revokeDevice(deviceId, {
+        by: BY,
+        ...(options.role !== undefined && { role: options.role }),
+        ...(options.keepRegistration !== undefined && { keepRegistration: options.keepRegistration }),
+      }),
+    options,
   )
+  const generation = await withStore(wiring, store => store.findGatewayToken())
+  const closed = generation !== null && !generation.registers
+  const note = `New devices of that machine need a person, until: holdfast token rotate ${placeOptions(wiring)}`
+  return {
+    json: { ...done.json, registrationClosed: closed },
+    lines: closed ? [...done.lines, note] : done.lines,
+  }
 }
 
+/** Less than the ceiling, for one role of one device. It binds the device's key: see the README. */
 export function narrow(
   wiring: Wiring,
   argument: string,
@@ -56,19 +79,21 @@ export function narrow(
   )
 }
 
+/** Lifts the tombstones of a device and of its roles. */
 export function reinstate(wiring: Wiring, argument: string): Promise<CommandResult> {
   return change(wiring, argument, 'Reinstated', (store, deviceId) =>
     store.reinstateDevice(deviceId, { by: BY }),
   )
 }
 
+/** The label by which people know a device. */
 export function rename(
   wiring: Wiring,
   argument: string,
-  options: CommonOptions & { readonly second: string },
+  options: CommonOptions & { readonly more: readonly string[] },
 ): Promise<CommandResult> {
   return change(wiring, argument, 'Renamed', (store, deviceId) =>
-    store.renameDevice(deviceId, { by: BY, name: options.second }),
+    store.renameDevice(deviceId, { by: BY, name: options.more[0] ?? '' }),
   )
 }
 
@@ -88,16 +113,19 @@ async function change(
     case 'changed':
     case 'unchanged': {
       const label = deviceLabel(deviceId, answer.device.name)
-      const said = answer.outcome === 'changed' ? `${done}: ${label}` : `Nothing to change: ${label}`
+      const said = answer.outcome === 'changed' ? done : 'Nothing to change'
       return {
         json: { changed: answer.outcome === 'changed', device: describe(answer.device) },
-        lines: [`${said} is ${answer.device.trust}, ${describeRoles(answer.device)}`],
+        lines: [`${said}: ${label}, ${answer.device.trust}; ${describeRoles(answer.device)}`],
       }
     }
     case 'unknown':
-      throw new CommandError('DEVICE_UNKNOWN', { deviceId, fix: 'List the devices: holdfast devices' })
+      throw new CommandError('DEVICE_UNKNOWN', { deviceId, fix: `holdfast devices ${placeOptions(wiring)}` })
     case 'device-revoked':
-      throw new CommandError('DEVICE_REVOKED', { deviceId, fix: `holdfast reinstate ${deviceId}` })
+      throw new CommandError('DEVICE_REVOKED', {
+        deviceId,
+        fix: `holdfast reinstate ${deviceId} ${placeOptions(wiring)}`,
+      })
     case 'role-unknown':
       throw new CommandError('ROLE_UNKNOWN', { role: plain(asked.role ?? '') })
     case 'scope-unknown':
@@ -116,13 +144,13 @@ function describe(device: DeviceRecord): Readonly<Record<string, unknown>> {
 }
 
 function describeRoles(device: DeviceRecord): string {
+  if (device.trust === 'revoked') return 'lets nobody in'
   const said = device.roles.map(({ role, grant, narrowedTo, revokedAtMs }) => {
     if (revokedAtMs !== null) return `${role}: revoked`
-    const parts = [
-      grant === null ? 'up to the ceiling' : grant.join(' ') || 'the role',
-      ...(narrowedTo === null ? [] : [`narrowed to ${narrowedTo.join(' ') || 'nothing'}`]),
-    ]
-    return `${role}: ${parts.join(', ')}`
+    const given = grant === null ? [] : [grant.join(' ') || 'the bare role']
+    const bound = narrowedTo === null ? 'the ceiling' : narrowedTo.join(' ') || 'nothing'
+    const local = device.trust === 'trusted-local' ? [`without a person up to ${bound}`] : []
+    return `${role}: ${[...given, ...local].join(', ') || 'nothing'}`
   })
   return said.join('; ') || 'no role'
 }

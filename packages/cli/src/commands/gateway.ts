@@ -1,7 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { type GateEvent, type RunningGateway, startGateway } from '@holdfast/gateway'
-import { BUILT_IN_ROLES, isHandshakeError, type RoleDeclarations } from '@holdfast/handshake'
+import {
+  BUILT_IN_ROLES,
+  canonicalAddress,
+  defineRoles,
+  isHandshakeError,
+  isLoopbackAddress,
+  type RoleDeclarations,
+} from '@holdfast/handshake'
+import { DEFAULT_CEILING } from '../command-list.ts'
 import { CommandError } from '../errors.ts'
 import { deviceLabel, moment, plain } from '../render.ts'
 import { type CommonOptions, placeOptions, refuseForeignOwner, type Wiring } from '../wiring.ts'
@@ -10,7 +18,7 @@ export interface GatewayOptions extends CommonOptions {
   readonly port: number
   readonly host: string
   readonly roles?: string
-  readonly ceiling: readonly string[]
+  readonly ceiling?: readonly string[]
   readonly local: boolean
 }
 
@@ -22,12 +30,13 @@ export async function gateway(wiring: Wiring, _argument: string, options: Gatewa
     process.once('SIGINT', resolve)
   })
   const roles = options.roles === undefined ? BUILT_IN_ROLES : await readRoles(options.roles)
-  const running = await start(wiring, options, roles)
+  const ceiling = options.local ? (options.ceiling ?? defaultCeiling(roles)) : null
+  const running = await start(wiring, options, roles, ceiling)
   running.onEvent(event => {
     for (const line of wiring.json ? [JSON.stringify(jsonOf(event))] : linesOf(event, wiring))
       wiring.say(line)
   })
-  announce(wiring, running, options)
+  announce(wiring, running, options.host, ceiling)
   await asked
   await running.close()
   return 0
@@ -37,6 +46,7 @@ async function start(
   wiring: Wiring,
   options: GatewayOptions,
   roles: RoleDeclarations,
+  ceiling: readonly string[] | null,
 ): Promise<RunningGateway> {
   try {
     return await startGateway({
@@ -46,7 +56,7 @@ async function start(
       host: options.host,
       port: options.port,
       roles,
-      trustedLocal: options.local && { ceiling: options.ceiling },
+      trustedLocal: ceiling !== null && { ceiling },
       approveCommand: requestId => `holdfast approve ${requestId} ${placeOptions(wiring)}`,
     })
   } catch (error) {
@@ -57,7 +67,18 @@ async function start(
   }
 }
 
-function announce(wiring: Wiring, running: RunningGateway, options: GatewayOptions): void {
+/** Of the scopes that are given by default, those that the operator's own roles have. */
+function defaultCeiling(roles: RoleDeclarations): readonly string[] {
+  const known = new Set(Object.values(roles ?? {}).flatMap(scopes => Object.keys(scopes ?? {})))
+  return DEFAULT_CEILING.filter(scope => known.has(scope))
+}
+
+function announce(
+  wiring: Wiring,
+  running: RunningGateway,
+  host: string,
+  ceiling: readonly string[] | null,
+): void {
   const { url, gatewayId } = running
   const stateDir = wiring.location.directory
   if (wiring.json) {
@@ -65,20 +86,30 @@ function announce(wiring: Wiring, running: RunningGateway, options: GatewayOptio
     return
   }
   wiring.say(`Listening on ${url} as gateway ${gatewayId}`)
+  if (host !== 'localhost' && !isLoopbackAddress(canonicalAddress(host) ?? '')) {
+    wiring.say(
+      `It listens on ${host}, for other machines as well, and does not encrypt: put TLS in front of it.`,
+    )
+  }
   wiring.say(`State and gateway token: ${stateDir}`)
   wiring.say(
-    options.local
-      ? `Devices of this machine may have without a person: ${options.ceiling.join(' ') || 'nothing'}`
-      : 'Every device needs a person: holdfast approve REQUEST',
+    ceiling === null
+      ? 'Every device needs a person: holdfast approve REQUEST'
+      : `Devices of this machine may have without a person: ${ceiling.join(' ') || 'nothing'}`,
   )
 }
 
 async function readRoles(path: string): Promise<RoleDeclarations> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new CommandError('USAGE', { reason: `--roles: ${plain(path)} cannot be read` }, { cause })
+  })
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as RoleDeclarations
+    const roles = JSON.parse(text) as RoleDeclarations
+    defineRoles(roles)
+    return roles
   } catch (error) {
     if (isHandshakeError(error)) throw error
-    throw new CommandError('USAGE', { reason: `--roles: ${plain(path)} is no JSON file` }, { cause: error })
+    throw new CommandError('USAGE', { reason: `--roles: ${plain(path)} holds no JSON` }, { cause: error })
   }
 }
 

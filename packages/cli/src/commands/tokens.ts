@@ -2,7 +2,7 @@ import { type DeviceId, parseDeviceId } from '@holdfast/identity'
 import type { DeviceTokenRecord } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { moment, plain, table } from '../render.ts'
-import { type CommandResult, type CommonOptions, type Wiring, withStore } from '../wiring.ts'
+import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
 
 export interface TokensOptions extends CommonOptions {
   readonly revoke?: string
@@ -25,7 +25,7 @@ export async function tokens(
   if (options.revoke !== undefined) await change(wiring, deviceId, options.revoke, 'revoke')
   if (options.rotate !== undefined) await change(wiring, deviceId, options.rotate, 'rotate')
   const list = await withStore(wiring, async store => {
-    if ((await store.findDevice(deviceId)) === null) throw unknownDevice(deviceId)
+    if ((await store.findDevice(deviceId)) === null) throw unknownDevice(wiring, deviceId)
     return store.listDeviceTokens(deviceId)
   })
   return {
@@ -53,13 +53,17 @@ async function change(
     case 'promised':
     case 'token-live':
       return
-    case 'token-absent':
     case 'role-unknown':
+      throw new CommandError('ROLE_UNKNOWN', { role: plain(role) })
+    case 'token-absent':
       throw new CommandError('TOKEN_ABSENT', { deviceId, role: plain(role) })
     case 'unknown':
-      throw unknownDevice(deviceId)
+      throw unknownDevice(wiring, deviceId)
     case 'device-revoked':
-      throw new CommandError('DEVICE_REVOKED', { deviceId, fix: `holdfast reinstate ${deviceId}` })
+      throw new CommandError('DEVICE_REVOKED', {
+        deviceId,
+        fix: `holdfast reinstate ${deviceId} ${placeOptions(wiring)}`,
+      })
     case 'scope-unknown':
       throw new CommandError('SCOPE_UNKNOWN', { scopes: [] })
     case 'approver-too-small':
@@ -67,8 +71,8 @@ async function change(
   }
 }
 
-function unknownDevice(deviceId: DeviceId): CommandError {
-  return new CommandError('DEVICE_UNKNOWN', { deviceId, fix: 'List the devices: holdfast devices' })
+function unknownDevice(wiring: Wiring, deviceId: DeviceId): CommandError {
+  return new CommandError('DEVICE_UNKNOWN', { deviceId, fix: `holdfast devices ${placeOptions(wiring)}` })
 }
 
 function cells(token: DeviceTokenRecord): string[] {

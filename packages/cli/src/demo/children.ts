@@ -25,7 +25,9 @@ export async function runChildren(wiring: Wiring, options: ChildrenOptions): Pro
     if (reports.length % step !== 0 && reports.length !== expected) return
     wiring.progress(`${reports.length} of ${expected} connections`)
   }
-  wiring.remark(`Starting ${count} child processes; each connects ${connectionsEach} times`)
+  wiring.remark(
+    `Starting ${count} child processes; each connects ${connectionsEach === 1 ? 'once' : `${connectionsEach} times`}`,
+  )
   const flags = ['--app', wiring.location.app, ...(options.ownKeys ? ['--own-key'] : [])]
   await Promise.all(
     Array.from({ length: count }, (_, index) =>

@@ -1,0 +1,172 @@
+import { type Command, Option } from 'commander'
+import type { DemoChildOptions } from './commands/demo-child.ts'
+import type { RaceChildOptions } from './commands/doctor-race-child.ts'
+import { limitOption, nameOption, parseCount, parsePort, parseScopeList } from './option-values.ts'
+import type { Add } from './program.ts'
+
+/** What devices of this machine may have without a person, unless the operator says otherwise. */
+export const DEFAULT_CEILING = [
+  'operator.read',
+  'operator.write',
+  'operator.approvals',
+  'operator.questions',
+  'operator.talk',
+] as const
+
+/**
+ * Every command, with its options. What carries one out is imported when it is called, so that a child process of the
+ * demonstration does not load a database.
+ *
+ * @param add declares a command with the options that all share
+ * @param end takes the exit code of the commands that are called by other commands only
+ */
+export function declareCommands(program: Command, add: Add, end: (exitCode: number) => void): void {
+  const id = add(
+    'id',
+    "show this install's identity; create it the first time",
+    async () => (await import('./commands/id.ts')).id,
+  ).enablePositionalOptions()
+  add(
+    'import <file>',
+    'make a key from elsewhere the identity of this install (- reads standard input)',
+    async () => (await import('./commands/id-transfer.ts')).importKey,
+    id,
+  )
+  add(
+    'export <file>',
+    "write this install's private key to a new file that nobody else can read",
+    async () => (await import('./commands/id-transfer.ts')).exportKey,
+    id,
+  ).addOption(
+    new Option('--format <format>', 'the form').choices(['pem', 'der', 'jwk', 'seed']).default('pem'),
+  )
+  add(
+    'reset',
+    'become another device; the former key is set aside',
+    async () => (await import('./commands/id-reset.ts')).reset,
+    id,
+  )
+    .option('--yes', 'do not ask')
+    .addOption(nameOption())
+  add(
+    'doctor',
+    'look at the identity and all around it, clear what dead processes left, and say what helps',
+    async () => (await import('./commands/doctor.ts')).doctor,
+  )
+    .addOption(
+      new Option('--race <n>', 'let so many processes make one identity, on the same disk').argParser(
+        parseCount,
+      ),
+    )
+    .addOption(nameOption())
+  add('gateway', 'run a gateway until SIGTERM', async () => (await import('./commands/gateway.ts')).gateway)
+    .addOption(
+      new Option('--port <n>', 'the port to listen on; 0 takes a free one').argParser(parsePort).default(0),
+    )
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--roles <file>', 'a JSON file of roles, their scopes, and what each scope implies')
+    .addOption(
+      new Option('--ceiling <scopes>', 'what devices of this machine may have without a person')
+        .argParser(parseScopeList)
+        .default(undefined, DEFAULT_CEILING.join(',')),
+    )
+    .option('--no-local', 'trust no device for being on this machine: each needs a person')
+  add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+  add(
+    'requests',
+    'list what waits for an answer',
+    async () => (await import('./commands/requests.ts')).requests,
+  )
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+  add(
+    'approve <request>',
+    'give a device what it asks for',
+    async () => (await import('./commands/requests.ts')).approve,
+  ).option('--digest <hex>', 'only if this is still the digest that `requests` showed')
+  add('reject <request>', 'turn a request down', async () => (await import('./commands/requests.ts')).reject)
+  add(
+    'revoke <device>',
+    'shut a device out, or one role of it',
+    async () => (await import('./commands/devices.ts')).revoke,
+  )
+    .option('--role <role>', 'this role alone')
+    .option('--keep-registration', 'let the gateway token go on registering new devices of this machine')
+  add(
+    'narrow <device>',
+    'give a device less than the ceiling',
+    async () => (await import('./commands/devices.ts')).narrow,
+  )
+    .requiredOption('--role <role>', 'the role')
+    .requiredOption(
+      '--scopes <scopes>',
+      'what it may have at the most, separated by commas; `none` for nothing',
+      parseScopeList,
+    )
+  add(
+    'reinstate <device>',
+    'lift a revocation',
+    async () => (await import('./commands/devices.ts')).reinstate,
+  )
+  add(
+    'rename <device> <name>',
+    'give a device a name',
+    async () => (await import('./commands/devices.ts')).rename,
+  )
+  add(
+    'tokens <device>',
+    'list the device tokens of a device, one a role',
+    async () => (await import('./commands/tokens.ts')).tokens,
+  )
+    .option('--rotate <role>', 'make a new one, which the device gets with its next hello')
+    .option('--revoke <role>', 'end the one of this role')
+  const token = program.command('token').description('the gateway token').exitOverride()
+  add(
+    'rotate',
+    'make a new gateway token; children pick it up by themselves',
+    async () => (await import('./commands/token.ts')).rotate,
+    token,
+  )
+  add(
+    'audit',
+    'who changed what, the newest first; or whether that log is whole',
+    async () => (await import('./commands/audit.ts')).audit,
+  )
+    .addOption(limitOption())
+    .option('--after <cursor>', 'go on after this page')
+    .option('--device <id>', 'about this device')
+    .option('--by <who>', 'by this device, or by `store-writer`')
+    .option('--act <act>', 'this act alone')
+    .option('--since <time>', 'from this time on')
+    .option('--until <time>', 'before this time')
+    .option('--verify', 'go through the whole log, and compare it with the head that the gateway has kept')
+  add(
+    'demo',
+    'the main job: one identity, a real gateway, many real children',
+    async () => (await import('./commands/demo.ts')).demo,
+  )
+    .addOption(new Option('--children <n>', 'how many child processes').argParser(parseCount).default(32))
+    .option('--fresh', 'in a temporary state directory, removed afterwards')
+    .option('--own-keys', 'the world without Holdfast: each child makes a key of its own')
+  program
+    .command('race-child', { hidden: true })
+    .requiredOption('--directory <dir>')
+    .requiredOption('--barrier <file>')
+    .exitOverride()
+    .action(async (options: RaceChildOptions) => {
+      const { raceChild } = await import('./commands/doctor-race-child.ts')
+      end(await raceChild(options))
+    })
+  program
+    .command('demo-child', { hidden: true })
+    .requiredOption('--number <n>', '', parseCount)
+    .requiredOption('--app <name>')
+    .option('--own-key')
+    .exitOverride()
+    .action(async (options: DemoChildOptions) => {
+      const { demoChild } = await import('./commands/demo-child.ts')
+      end(await demoChild(options))
+    })
+}

@@ -1,0 +1,37 @@
+import { InvalidArgumentError, Option } from 'commander'
+
+/** Whose key a command is about. */
+export function nameOption(): Option {
+  return new Option('--name <name>', 'whose key').choices(['device', 'gateway']).default('device')
+}
+
+/** How long a page of a list is. */
+export function limitOption(): Option {
+  return new Option('--limit <n>', 'at most so many').argParser(parseCount).default(1_000)
+}
+
+/** A TCP port; 0 takes a free one. */
+export function parsePort(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+  return port
+}
+
+/** A number from 1 to 1000. */
+export function parseCount(text: string): number {
+  const count = Number(text)
+  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1_000) {
+    throw new InvalidArgumentError('A number from 1 to 1000 is needed.')
+  }
+  return count
+}
+
+/** Scopes, separated by commas. An empty list is said, never left out: a variable that is not set must not mean it. */
+export function parseScopeList(text: string): string[] {
+  if (text === 'none') return []
+  const names = text.split(',')
+  if (names.includes(''))
+    throw new InvalidArgumentError('Scopes separated by commas are needed, or the word none.')
+  return names
+}
