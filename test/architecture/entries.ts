@@ -165,6 +165,7 @@ export const ENTRIES: Readonly<Record<string, readonly string[]>> = {
     'RejectAnswer',
     'RequestOutcome',
     'RequestRecord',
+    'RevokeRegisteredAnswer',
     'SqliteStoreOptions',
     'StoreChange',
     'StoreOptions',

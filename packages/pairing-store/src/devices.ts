@@ -7,7 +7,7 @@ import { stateOf } from './internal/audit-log.ts'
 import { scopesToText } from './internal/rows.ts'
 import type { DeviceTable } from './internal/schema.ts'
 import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
-import type { DeviceAnswer } from './pairing-store.ts'
+import type { DeviceAnswer, RevokeRegisteredAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord } from './records.ts'
 import { closeRequest } from './requests.ts'
 import { dropTokens } from './tokens.ts'
@@ -103,6 +103,32 @@ export async function revokeDevice(
   await dropTokens(tx, device.deviceId, role)
   await closeRequests(tx, device.deviceId, role)
   return changed(tx, device, { by, act: 'device-revoked', role })
+}
+
+/**
+ * Every device that registered itself under this generation of the gateway token, and was not revoked yet; and nobody
+ * registers under it any more. Their device tokens go with them.
+ */
+export async function revokeRegistered(
+  tx: Transaction,
+  generationId: string,
+  by: Actor,
+): Promise<RevokeRegisteredAnswer> {
+  const { db } = tx.session
+  const [known] = await tx.session.all(tx.queries.generation, { generationId })
+  if (known === undefined) return { outcome: 'unknown' }
+  await closeGenerations(tx, [generationId], { by })
+  const registered = await db
+    .selectFrom('device')
+    .select('device_id')
+    .where('generation_id', '=', generationId)
+    .where('standing', '=', 'trusted-local')
+    .where('revoked_at_ms', 'is', null)
+    .execute()
+  for (const { device_id } of registered) {
+    await revokeDevice(tx, device_id, by, { role: null, keepRegistration: true })
+  }
+  return { outcome: 'revoked', deviceIds: registered.map(each => each.device_id as DeviceId) }
 }
 
 /** What the device may have at most in a role, until a person says otherwise. */
@@ -214,7 +240,16 @@ async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by
     .execute()
   const generations = [shown?.generation_id, tx.store.current_generation].filter(id => typeof id === 'string')
   if (shown === undefined) return false
-  const closed = await db
+  return closeGenerations(tx, generations, { by, deviceId })
+}
+
+/** Nobody registers under these any more. Returns whether anybody could. */
+async function closeGenerations(
+  tx: Transaction,
+  generations: readonly string[],
+  note: { readonly by: Actor; readonly deviceId?: DeviceId },
+): Promise<boolean> {
+  const closed = await tx.session.db
     .updateTable('token_generation')
     .set({ registers: 0 })
     .where('generation_id', 'in', generations)
@@ -223,7 +258,7 @@ async function closeRegistration(tx: Transaction, { deviceId }: DeviceRecord, by
     .execute()
   for (const { generation_id: subject } of closed) {
     const [from, to] = [{ registers: true }, { registers: false }]
-    tx.audit({ by, act: 'registration-closed', subject, deviceId, from, to })
+    tx.audit({ ...note, act: 'registration-closed', subject, from, to })
   }
   return closed.length > 0
 }

@@ -30,6 +30,7 @@ export type {
   PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
+  RevokeRegisteredAnswer,
   TokenAnswer,
   WithdrawAnswer,
 } from './pairing-store.ts'

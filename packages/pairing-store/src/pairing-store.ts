@@ -87,6 +87,11 @@ export type DeviceAnswer =
   | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }
   | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
 
+export type RevokeRegisteredAnswer =
+  | { readonly outcome: 'revoked'; readonly deviceIds: readonly DeviceId[] }
+  /** No gateway token of that generation was ever recorded. */
+  | { readonly outcome: 'unknown' }
+
 export type TokenAnswer =
   | {
       readonly outcome: 'issued' | 'rotated'
@@ -205,6 +210,14 @@ export interface PairingStore {
     deviceId: DeviceId,
     options: { readonly by: Actor; readonly role?: string; readonly keepRegistration?: boolean },
   ): Promise<DeviceAnswer>
+  /**
+   * For a gateway token that others got to know: revokes, in one step, whatever registered itself under that generation,
+   * and closes it. Only whoever may write the store may do so.
+   */
+  revokeRegistered(
+    generationId: string,
+    options: { readonly by: Extract<Actor, { readonly kind: 'store-writer' }> },
+  ): Promise<RevokeRegisteredAnswer>
   /** Less than the ceiling, and of the grant no more than this, for one role of one device. */
   narrowDevice(
     deviceId: DeviceId,

@@ -150,6 +150,47 @@ export function deviceContract(openStore: OpenStore): void {
       expect(await store.reinstateDevice(target, { by })).toMatchObject({ outcome: 'changed' })
     })
 
+    test('H22: a leaked gateway token is undone with all that it registered, at once, device tokens and all', async () => {
+      const { store, token } = await startStore(openStore)
+      const leaked = await store.findGatewayToken()
+      if (leaked === null) throw new Error('no token')
+      const { generationId } = leaked
+      const registered = await Promise.all(Array.from({ length: 5 }, () => local(store, token)))
+      const [first] = registered
+      if (first === undefined) throw new Error('no device')
+      const issued = await store.issueDeviceToken(first.id, { ...WRITER, role: 'operator' })
+      if (issued.outcome !== 'issued') throw new Error(issued.outcome)
+      const boss = await admin(store)
+      const heard = listen(store)
+      const answer = await store.revokeRegistered(generationId, WRITER)
+      if (answer.outcome !== 'revoked') throw new Error(answer.outcome)
+      expect([...answer.deviceIds].sort()).toEqual(registered.map(each => each.id).sort())
+      expect(heard.map(each => each.kind)).toEqual(Array(5).fill('device-changed'))
+      for (const identity of registered) {
+        expect(await store.admit(attempt({ identity, token }))).toMatchObject({
+          refusal: { code: 'device-revoked' },
+        })
+      }
+      const shown = attempt({ identity: first, deviceToken: issued.issued.token })
+      expect(await store.admit(shown)).toMatchObject({ refusal: { code: 'device-token-mismatch' } })
+      // Not whom a person approved, and nobody new.
+      if (boss.kind !== 'device') throw new Error('no device')
+      expect((await store.findDevice(boss.deviceId))?.trust).toBe('approved')
+      expect(await store.admit(attempt({ token }))).toMatchObject({ refusal: { code: 'pairing-required' } })
+      const next = newToken()
+      await store.putGatewayToken(next)
+      const { id } = await local(store, next)
+      expect(await store.revokeRegistered(generationId, WRITER)).toEqual({
+        outcome: 'revoked',
+        deviceIds: [],
+      })
+      expect((await store.findDevice(id))?.trust).toBe('trusted-local')
+      expect(await store.revokeRegistered('00'.repeat(32), WRITER)).toEqual({ outcome: 'unknown' })
+      await expect(store.revokeRegistered(generationId, { by: boss } as never)).rejects.toBeInstanceOf(
+        TypeError,
+      )
+    })
+
     test('a device may leave, and may not let itself back in', async () => {
       const { store } = await startStore(openStore)
       const by = await admin(store)

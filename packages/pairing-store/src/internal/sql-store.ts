@@ -9,7 +9,7 @@ import { admit, review } from '../admission.ts'
 import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from '../audit.ts'
 import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
-import { narrowDevice, reinstateDevice, renameDevice, revokeDevice } from '../devices.ts'
+import { narrowDevice, reinstateDevice, renameDevice, revokeDevice, revokeRegistered } from '../devices.ts'
 import {
   type Invitation,
   JOIN_CODE_TTL_MS,
@@ -30,6 +30,7 @@ import type {
   PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
+  RevokeRegisteredAnswer,
   TokenAnswer,
   WithdrawAnswer,
 } from '../pairing-store.ts'
@@ -221,6 +222,15 @@ export class SqlStore implements PairingStore {
     const { by } = actorOf(options)
     const { role = null, keepRegistration = false } = options
     return this.#mutate(tx => revokeDevice(tx, deviceId, by, { role, keepRegistration }))
+  }
+
+  async revokeRegistered(
+    generationId: string,
+    options: { readonly by: Extract<Actor, { readonly kind: 'store-writer' }> },
+  ): Promise<RevokeRegisteredAnswer> {
+    const { by } = actorOf(options)
+    if (by.kind !== 'store-writer') throw new TypeError('by: a store-writer')
+    return this.#mutate(tx => revokeRegistered(tx, generationId, by))
   }
 
   async narrowDevice(
