@@ -47,10 +47,10 @@ export function codeOf(file: SourceFile): string {
   return kept.join(' ')
 }
 
-/** The names that an entry exports: values and types, sorted. */
-export function exportsOf(entry: string): string[] {
-  const path = join(TOP, entry)
-  const program = ts.createProgram([path], {
+/** The names that each entry exports: values and types, sorted. */
+export function exportsOf(entries: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const paths = entries.map(entry => join(TOP, entry))
+  const program = ts.createProgram(paths, {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     target: ts.ScriptTarget.ES2023,
@@ -61,12 +61,19 @@ export function exportsOf(entry: string): string[] {
     types: ['node'],
   })
   const checker = program.getTypeChecker()
-  const source = program.getSourceFile(path)
-  const symbol = source && checker.getSymbolAtLocation(source)
-  return symbol
-    ? checker
-        .getExportsOfModule(symbol)
-        .map(each => each.name)
-        .sort()
-    : []
+  return new Map(
+    entries.map((entry, index) => {
+      const source = program.getSourceFile(paths[index] ?? '')
+      const symbol = source && checker.getSymbolAtLocation(source)
+      return [
+        entry,
+        symbol
+          ? checker
+              .getExportsOfModule(symbol)
+              .map(each => each.name)
+              .sort()
+          : [],
+      ]
+    }),
+  )
 }
