@@ -4,9 +4,10 @@ import { createServer as createPlainServer } from 'node:net'
 import { join } from 'node:path'
 import { answerTo, type Refusal } from '@holdfast/handshake'
 import { createEphemeralIdentity, deviceIdOf, openIdentity, parsePublicKey } from '@holdfast/identity'
+import { locateState, publishOnce } from '@holdfast/identity/state'
 import { connectToGateway } from '@holdfast/spawner'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { GATEWAY_ID } from './scripted-gateway.ts'
+import { type Answer, GATEWAY_ID, type SeenConnect } from './scripted-gateway.ts'
 import { failureOf, freshDirectory, gatewayFor, until, unusedPort, WISH } from './surroundings.ts'
 
 const identity = createEphemeralIdentity()
@@ -287,12 +288,170 @@ describe('being refused', () => {
     expect(gateway.connects).toHaveLength(1)
   })
 
-  test('a hello that does not say what was given is no hello', async () => {
-    const gateway = await gatewayFor({
-      answer: () => ({ kind: 'send', text: '{"type":"res","id":"connect","ok":true,"payload":{}}' }),
-    })
+  test('a hello that does not say what was given is no hello of the gateway that left a note', async () => {
+    const directory = await freshDirectory()
+    await openIdentity({ directory })
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'bare-hello', payload: {} }) })
+    await gateway.leaveNote(directory)
+    await failureOf(connectToGateway({ directory, ...WISH, ...atOnce }), 'PROTOCOL_UNEXPECTED')
+    await until(() => gateway.sockets().length === 0)
+  })
+})
+
+describe('hellos of other gateways', () => {
+  const server = { version: '2026.4.8', connId: 'c-1' }
+
+  test.each([
+    ['no auth', { server }],
+    ['an auth without scopes', { server, auth: { deviceToken: 'x', role: 'operator' } }],
+    ['an auth without a role', { server, auth: { scopes: ['operator.read'] } }],
+  ])('%s is taken for what was asked', async (_, payload) => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'bare-hello', payload }) })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH })
+    expect(connection).toMatchObject({ connectionId: 'c-1', scopes: ['operator.read'] })
+    await connection.close()
+  })
+
+  test('an empty one as well; the connection then has no id', async () => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'bare-hello', payload: {} }) })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH })
+    expect(connection.connectionId).toBeNull()
+    await connection.close()
+  })
+
+  test.each([
+    ['another role', { role: 'node', scopes: ['operator.read'] }],
+    ['scopes that are no list', { role: 'operator', scopes: 'operator.read' }],
+    ['scopes with an escape', { role: 'operator', scopes: ['operator.read', '\u001b[2J'] }],
+  ])('%s is no hello', async (_, auth) => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'bare-hello', payload: { server, auth } }) })
     await failureOf(connectToGateway({ identity, url: gateway.url, ...WISH }), 'PROTOCOL_UNEXPECTED')
     await until(() => gateway.sockets().length === 0)
+  })
+
+  test('F65: empty scopes for a wish are too little, and no wish is served by any', async () => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: [] }) })
+    await failureOf(connectToGateway({ identity, url: gateway.url, ...WISH }), 'SCOPES_MISSING')
+    const nothing = { identity, url: gateway.url, role: 'operator', scopes: [] }
+    await (await connectToGateway(nothing)).close()
+  })
+
+  // OpenClaw 2026.2 names what the device was given, and 2026.4 what its token is good for.
+  test.each([
+    [['operator.admin'], ['operator.read']],
+    [['operator.write'], ['operator.read']],
+    [['operator.admin', 'operator.read', 'operator.write'], ['operator.pairing']],
+    [['operator.read', 'operator.unheard-of'], ['operator.unheard-of']],
+  ])('%j covers %j', async (given, scopes) => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: given }) })
+    const connection = await connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })
+    expect(connection.scopes).toEqual(scopes)
+    await connection.close()
+  })
+
+  test.each([
+    [['operator.read'], ['operator.write']],
+    [['operator.write'], ['operator.pairing']],
+    [['operator.admin'], ['operator.unheard-of']],
+  ])('F65: %j does not cover %j', async (given, scopes) => {
+    const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: given }) })
+    const asking = connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })
+    const { detail } = await failureOf(asking, 'SCOPES_MISSING')
+    expect(detail).toMatchObject({ granted: given, missing: scopes })
+  })
+})
+
+describe('the older signed string', () => {
+  const unknown: Answer = {
+    kind: 'foreign-error',
+    error: { code: 'INVALID_REQUEST', message: 'device signature invalid' },
+  }
+  const invalid: Answer = {
+    kind: 'foreign-error',
+    error: {
+      code: 'INVALID_REQUEST',
+      message: 'device signature invalid',
+      details: { code: 'DEVICE_AUTH_SIGNATURE_INVALID' },
+    },
+  }
+  const families = (connects: readonly SeenConnect[]) => connects.map(({ family }) => family)
+  const onlyV2 =
+    (no: Answer) =>
+    ({ family }: SeenConnect): Answer =>
+      family === 'openclaw-v2' ? { kind: 'hello' } : no
+
+  test.each([
+    ['an answer without a code of its own', unknown],
+    ['a signature that it calls invalid', invalid],
+  ])('is tried once after %s, and kept when coming back', async (_, no) => {
+    const gateway = await gatewayFor({ answer: onlyV2(no) })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH, ...atOnce })
+    expect(families(gateway.connects)).toEqual(['openclaw-v3', 'openclaw-v2'])
+    const before = connection.connectionId
+    gateway.sockets()[0]?.close(1012)
+    await until(() => connection.connectionId !== before)
+    expect(families(gateway.connects)).toEqual(['openclaw-v3', 'openclaw-v2', 'openclaw-v2'])
+    await connection.close()
+  })
+
+  test('is not tried a second time: two attempts, and the last answer', async () => {
+    const gateway = await gatewayFor({ answer: () => unknown })
+    const { detail } = await failureOf(
+      connectToGateway({ identity, url: gateway.url, ...WISH }),
+      'ADMISSION_REFUSED',
+    )
+    expect(detail).toMatchObject({ code: 'INVALID_REQUEST', reason: 'device signature invalid' })
+    expect(families(gateway.connects)).toEqual(['openclaw-v3', 'openclaw-v2'])
+  })
+
+  test('is not for a gateway that has taken the present one on this connection', async () => {
+    const gateway = await gatewayFor({
+      answer: (_, nth) => (nth === 1 ? { kind: 'hello' } : invalid),
+    })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH })
+    gateway.sockets()[0]?.close(1012)
+    expect((await connection.closed).error).toMatchObject({ code: 'ADMISSION_REFUSED' })
+    expect(families(gateway.connects)).toEqual(['openclaw-v3', 'openclaw-v3'])
+  })
+
+  test('is not for a gateway of ours: by its refusal, or by its note', async () => {
+    const ours = await gatewayFor({
+      answer: () => ({ kind: 'refuse', refusal: { code: 'signature-invalid' }, rule: '7' }),
+    })
+    await failureOf(connectToGateway({ identity, url: ours.url, ...WISH }), 'ADMISSION_REFUSED')
+    expect(families(ours.connects)).toEqual(['openclaw-v3'])
+    const directory = await freshDirectory()
+    await openIdentity({ directory })
+    const stranger = await gatewayFor({ answer: () => unknown })
+    await stranger.leaveNote(directory)
+    await failureOf(connectToGateway({ directory, ...WISH }), 'ADMISSION_REFUSED')
+    expect(families(stranger.connects)).toEqual(['openclaw-v3'])
+  })
+
+  test.each(['AUTH_TOKEN_MISSING', 'PAIRING_REQUIRED', 'DEVICE_AUTH_NONCE_MISMATCH'])(
+    'is not the answer to %s',
+    async code => {
+      const error = { code: 'INVALID_REQUEST', message: 'no', details: { code } }
+      const gateway = await gatewayFor({ answer: () => ({ kind: 'foreign-error', error }) })
+      await failureOf(connectToGateway({ identity, url: gateway.url, ...WISH }), 'ADMISSION_REFUSED')
+      expect(gateway.connects).toHaveLength(1)
+    },
+  )
+
+  test('with a dead token beside it costs four attempts at most', async () => {
+    const mismatch: Answer = {
+      kind: 'foreign-error',
+      error: { code: 'INVALID_REQUEST', message: 'no', details: { code: 'AUTH_TOKEN_MISMATCH' } },
+    }
+    const gateway = await gatewayFor({
+      answer: ({ family, params }) =>
+        family === 'openclaw-v2' && params.auth.token !== null ? mismatch : unknown,
+    })
+    const directory = await freshDirectory()
+    await openIdentity({ directory })
+    await publishOnce(locateState({ directory }), 'gateway-token/token', Buffer.from('a-dead-gateway-token'))
+    await failureOf(connectToGateway({ directory, url: gateway.url, ...WISH }), 'ADMISSION_REFUSED')
+    expect(families(gateway.connects)).toEqual(['openclaw-v3', 'openclaw-v2', 'openclaw-v2', 'openclaw-v2'])
   })
 })
 

@@ -82,10 +82,35 @@ describe('which token is shown', () => {
       const gateway = await gatewayFor()
       await expect(connectToGateway({ directory, url: gateway.url, ...WISH })).rejects.toMatchObject({
         code: 'KEY_FILE_EXPOSED',
+        detail: { fix: expect.stringContaining('chmod ') },
       })
       expect(gateway.connects).toHaveLength(0)
     },
   )
+
+  test.each([
+    ['a byte order mark', `\uFEFF${NEW}`],
+    ['two line ends', `${NEW}\n\n`],
+    ['a blank behind it', `${NEW} `],
+    ['all of these', `\uFEFF\r\n\t ${NEW} \r\n\r\n`],
+  ])('the same from a file with %s around it', async (_, text) => {
+    const directory = await installWith(NEW)
+    await writeFile(join(directory, 'gateway-token', 'token'), text)
+    const gateway = await gatewayFor({ answer: accepting(NEW) })
+    await gateway.leaveNote(directory)
+    await (await connectToGateway({ directory, ...WISH })).close()
+    expect(shown(gateway.connects)).toEqual([NEW])
+  })
+
+  test('an empty file keeps the device out, and the error names the command that helps', async () => {
+    const directory = await installWith(NEW)
+    await writeFile(join(directory, 'gateway-token', 'token'), '')
+    const gateway = await gatewayFor()
+    const connecting = connectToGateway({ directory, url: gateway.url, ...WISH })
+    const { detail } = await failureOf(connecting, 'GATEWAY_TOKEN_UNUSABLE')
+    expect(detail.fix).toContain(`holdfast token rotate --state-dir '${directory}'`)
+    expect(gateway.connects).toHaveLength(0)
+  })
 
   test('a file that holds no token is a typed error, and nothing of it is sent', async () => {
     const directory = await installWith(NEW)

@@ -5,6 +5,7 @@ import {
   BUILT_IN_ROLES,
   type ConnectParams,
   defineRoles,
+  type ProofFamily,
   parseCall,
   parseConnect,
   type Refusal,
@@ -19,6 +20,8 @@ export type Answer =
   | {
       readonly kind: 'hello'
       readonly scopes?: readonly string[]
+      /** In the place of the connection id. */
+      readonly connId?: string
       readonly tickIntervalMs?: number
       readonly thenEvents?: readonly { readonly event: string; readonly payload: unknown }[]
     }
@@ -26,6 +29,17 @@ export type Answer =
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
   | { readonly kind: 'cut' }
   | { readonly kind: 'send'; readonly text: string | Buffer }
+  /** A hello with this payload, whatever it is. */
+  | { readonly kind: 'bare-hello'; readonly payload: unknown }
+  /** An error as other gateways than ours give it. */
+  | {
+      readonly kind: 'foreign-error'
+      readonly error: {
+        readonly code: string
+        readonly message: string
+        readonly details?: Readonly<Record<string, unknown>>
+      }
+    }
   | { readonly kind: 'silence' }
 
 /** One `connect` as it arrived. `verdict` is what our own verification says of its proof. */
@@ -33,6 +47,8 @@ export interface SeenConnect {
   readonly params: ConnectParams
   readonly headers: IncomingMessage['headers']
   readonly verdict: string
+  /** Which string was signed; `null` where the proof does not verify. */
+  readonly family: ProofFamily | null
   readonly socket: WebSocket
 }
 
@@ -61,7 +77,11 @@ export interface ScriptedGateway {
   stop(code?: number | null): Promise<void>
 }
 
-const roles = defineRoles(BUILT_IN_ROLES)
+// One scope more than a client of ours knows.
+const roles = defineRoles({
+  ...BUILT_IN_ROLES,
+  operator: { ...BUILT_IN_ROLES['operator'], 'operator.unheard-of': [] },
+})
 const gatewayIdentity = createEphemeralIdentity()
 export const GATEWAY_ID = gatewayIdentity.id
 
@@ -99,11 +119,13 @@ export async function startScriptedGateway(script: Script = {}): Promise<Scripte
       }
       const reading = parseConnect(text)
       if (!reading.ok) throw new Error(`the client sent no connect: ${JSON.stringify(reading.problem)}`)
-      const verdict = verifyOpenClawProof(reading.params, { roles, nonce, nowMs: Date.now() }).verdict
-      const seen = { params: reading.params, headers: request.headers, verdict, socket: ws }
+      const checked = verifyOpenClawProof(reading.params, { roles, nonce, nowMs: Date.now() })
+      const family = checked.verdict === 'verified' ? checked.proof.family : null
+      const { headers } = request
+      const seen = { params: reading.params, headers, verdict: checked.verdict, family, socket: ws }
       connects.push(seen)
       const answer = script.answer?.(seen, connects.length) ?? { kind: 'hello' }
-      admitted = answer.kind === 'hello'
+      admitted = answer.kind === 'hello' || answer.kind === 'bare-hello'
       give(ws, answer, reading.id, reading.params, connects.length)
     })
   }
@@ -148,7 +170,7 @@ function give(ws: WebSocket, answer: Answer, id: string, params: ConnectParams, 
       const payload = {
         type: 'hello-ok',
         protocol: 4,
-        server: { version: 'scripted', connId: `connection-${nth}` },
+        server: { version: 'scripted', connId: answer.connId ?? `connection-${nth}` },
         auth: { role: params.role, scopes: answer.scopes ?? params.scopes },
         ...(answer.tickIntervalMs !== undefined && { policy: { tickIntervalMs: answer.tickIntervalMs } }),
       }
@@ -162,6 +184,13 @@ function give(ws: WebSocket, answer: Answer, id: string, params: ConnectParams, 
       ws.close(closeCode, closeReason)
       return
     }
+    case 'bare-hello':
+      ws.send(JSON.stringify({ type: 'res', id, ok: true, payload: answer.payload }))
+      return
+    case 'foreign-error':
+      ws.send(JSON.stringify({ type: 'res', id, ok: false, error: answer.error }))
+      ws.close(1008, answer.error.message)
+      return
     case 'close':
       ws.close(answer.code, answer.reason)
       return

@@ -6,7 +6,7 @@ export type LifecycleNotice =
   /** The socket was lost; calls under way have failed, and getting back has begun. */
   | { readonly kind: 'lost'; readonly code: number; readonly reason: string }
   /** Back again, with the same role and scopes. What the gateway sent meanwhile was missed. */
-  | { readonly kind: 'reconnected'; readonly connectionId: string }
+  | { readonly kind: 'reconnected'; readonly connectionId: string | null }
 
 /** Which gateway, as whom, and with what. `identity`, `app` or `directory` is required. */
 export interface ConnectOptions {
@@ -30,7 +30,17 @@ export interface ConnectOptions {
    * gateway knows needs none. To a `url` of another machine the one in the state directory is not sent.
    */
   readonly token?: string | undefined
-  /** The proof family. @defaultValue what the note says; `openclaw` where `url` is given */
+  /**
+   * A join code, shown instead of a token until this device has joined by it: for a host where nobody can approve. Where it
+   * is refused, expired for one, the device's key alone is tried, so that a host may keep giving it at each start.
+   *
+   * @defaultValue none
+   */
+  readonly joinCode?: string | undefined
+  /**
+   * The proof family. Under `openclaw` the string of 2026.4 and later is signed, and once the older one where a gateway that
+   * is not ours does not know that. @defaultValue what the note says; `openclaw` where `url` is given
+   */
   readonly protocol?: 'openclaw' | undefined
   /** The role asked for, `operator` for one. */
   readonly role: string
@@ -60,6 +70,7 @@ export interface ConnectPlan {
   readonly url: string | null
   readonly gatewayId: DeviceId | null
   readonly token: string | null
+  readonly joinCode: string | null
   readonly protocol: 'openclaw' | null
   readonly role: string
   readonly scopes: readonly string[]
@@ -82,10 +93,14 @@ export function completeOptions(options: ConnectOptions, platform: string, versi
   if (options.token !== undefined && !isToken(options.token)) {
     throw new TypeError('token must be printable ASCII without blanks and |')
   }
+  if (options.joinCode !== undefined && !isToken(options.joinCode)) {
+    throw new TypeError('joinCode must be printable ASCII without blanks and |')
+  }
   return {
     url: options.url === undefined ? null : checkUrl(options.url),
     gatewayId: options.gatewayId ?? null,
     token: options.token ?? null,
+    joinCode: options.joinCode ?? null,
     protocol: options.protocol ?? null,
     role: options.role,
     scopes: [...options.scopes],

@@ -7,7 +7,7 @@ import { type Admitted, attemptHandshake } from './internal/handshake-attempt.ts
 import { surroundings } from './internal/surroundings.ts'
 import { wait } from './internal/wait.ts'
 import { findGateway, type Whereabouts } from './internal/whereabouts.ts'
-import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
+import { type AttemptFacts, backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
 
 /**
  * A connection to the gateway, as this install's device, with exactly the role and scopes asked for; or the reason why
@@ -29,11 +29,13 @@ export async function connectToGateway(options: ConnectOptions): Promise<Gateway
   signal?.throwIfAborted()
   const plan = completeOptions(options, surroundings.platform, surroundings.version)
   const location = locationOf(options)
-  const search: Search = { plan, location, identity: await identityOf(options, location), refusedToken: null }
+  const identity = await identityOf(options, location)
+  const joining = plan.joinCode !== null
+  const search: Search = { plan, location, identity, refusedToken: null, joining, proof: 'v3' }
   const admitted = await reachGateway(search, plan.connectTimeoutMs, 0, signal)
   return openConnection(admitted, {
     plan,
-    deviceId: search.identity.id,
+    deviceId: identity.id,
     comeBack: (failures, ending) => reachGateway(search, plan.reconnectTimeoutMs, failures, ending),
   })
 }
@@ -45,6 +47,10 @@ interface Search {
   readonly identity: DeviceIdentity
   /** The token in the state directory, when the gateway refused it last. As long as it stays, it is not shown again. */
   refusedToken: string | null
+  /** Is the join code to be shown? No more, once it let this device in, or was refused. */
+  joining: boolean
+  /** Which string is signed. What the gateway has taken once is not given up for another answer of it. */
+  proof: AttemptFacts['proof']
 }
 
 function locationOf(options: ConnectOptions): StateLocation | null {
@@ -74,15 +80,23 @@ async function reachGateway(
   for (let failures = failuresBefore; ; failures++) {
     const attempt: Attempt = { phase, found: null, token: null }
     try {
-      return await attemptOnce(search, attempt, signal)
+      const admitted = await attemptOnce(search, attempt, signal)
+      if (search.proof === 'v3') search.proof = 'v3-known'
+      return admitted
     } catch (error) {
       if (!isSpawnerError(error)) throw error
       const token = attempt.token?.from ?? 'none'
-      const next = nextStep(error, { phase, token, source: attempt.found?.source ?? 'note' })
+      const source = attempt.found?.source ?? 'note'
+      const next = nextStep(error, { phase, token, source, proof: search.proof })
       if (next.step === 'stop') throw error
+      if (next.step === 'retry-v2') {
+        search.proof = 'v2'
+        continue
+      }
       const pause = backoffMs(failures, surroundings.random())
       if (next.step === 'retry') {
         if (next.phase === 'key-alone' && token === 'file') search.refusedToken = attempt.token?.text ?? null
+        if (token === 'join-code') search.joining = false
         phase = next.phase
         // A rotation is two steps: the file, and the gateway. The second try gives them time to meet.
         if (phase === 'token-once-more') await wait(pause, signal)
@@ -99,7 +113,7 @@ interface Attempt {
   readonly phase: TokenPhase
   /** Filled in while the attempt runs: what it found and what it showed. */
   found: Whereabouts | null
-  token: Whereabouts['token']
+  token: Whereabouts['token'] | { readonly from: 'join-code'; readonly text: string }
 }
 
 async function attemptOnce(
@@ -113,15 +127,23 @@ async function attemptOnce(
   const { url, source, token } = attempt.found
   const dead = token?.from === 'file' && token.text === search.refusedToken
   attempt.token = attempt.phase === 'key-alone' || dead ? null : token
-  return attemptHandshake({
+  if (search.joining && plan.joinCode !== null) attempt.token = { from: 'join-code', text: plan.joinCode }
+  const shown = attempt.token
+  const admitted = await attemptHandshake({
     url,
     source,
     identity,
-    token: attempt.token?.text ?? null,
+    credential:
+      shown === null
+        ? null
+        : { kind: shown.from === 'join-code' ? 'join-code' : 'gateway-token', text: shown.text },
+    proof: search.proof === 'v2' ? 'v2' : 'v3',
     client: plan.client,
     role: plan.role,
     scopes: plan.scopes,
     limitMs: plan.handshakeTimeoutMs,
     signal,
   })
+  search.joining = false
+  return admitted
 }

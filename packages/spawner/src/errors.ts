@@ -57,7 +57,7 @@ export interface SpawnerFailures {
   ADMISSION_REFUSED: PeerRefusal & {
     readonly url: string
     /** What was shown beside the device's signature in the attempt that this answers. */
-    readonly credential: 'gateway-token' | 'none'
+    readonly credential: 'gateway-token' | 'join-code' | 'none'
     readonly fix: string
   }
   /** The gateway admitted, but with less than was asked for. The socket was closed. */
@@ -68,7 +68,10 @@ export interface SpawnerFailures {
     readonly missing: readonly string[]
     readonly fix: string
   }
-  /** The gateway answered a call with an error. `code`, `message` and `details` are the gateway's own. */
+  /**
+   * The gateway answered a call with an error. `code` and `message` are the gateway's own, as printable ASCII of at most 64
+   * and 200 characters; `details` is as it came, and not fit for a terminal.
+   */
   CALL_FAILED: {
     readonly method: string
     readonly code: string

@@ -1,9 +1,10 @@
-import type { ResponseFrame } from '@holdfast/handshake'
+import type { PeerError, ResponseFrame } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import type { ConnectPlan } from './connect-options.ts'
 import { isSpawnerError, SpawnerError } from './errors.ts'
 import type { SocketEnd } from './internal/gateway-socket.ts'
 import type { Admitted } from './internal/handshake-attempt.ts'
+import { shownText } from './internal/peer-text.ts'
 import { surroundings } from './internal/surroundings.ts'
 import type { PeerRefusal } from './peer-refusal.ts'
 import { isFinalClose } from './reconnection.ts'
@@ -12,6 +13,7 @@ import { isFinalClose } from './reconnection.ts'
 export interface ConnectionEnd {
   /** The close code (RFC 6455 §7.4): 1000 after `close`; 1006 where nobody closed it in form. */
   readonly code: number
+  /** The gateway's word: printable ASCII, at most 200 characters. May be empty. */
   readonly reason: string
   /** The refusal, where the gateway refused to have the device back; else `null`. */
   readonly refusal: PeerRefusal | null
@@ -22,8 +24,8 @@ export interface ConnectionEnd {
 /** An admitted connection. It survives lost sockets; {@link ConnectionEnd} tells how it ended. */
 export interface GatewayConnection {
   readonly deviceId: DeviceId
-  /** The gateway's name for the present socket; another one after each reconnection. */
-  readonly connectionId: string
+  /** The gateway's name for the present socket; another one after each reconnection. `null` where it gave none to show. */
+  readonly connectionId: string | null
   readonly role: string
   /** What was asked for, all of it, and nothing more. */
   readonly scopes: readonly string[]
@@ -84,7 +86,7 @@ class LiveConnection implements GatewayConnection {
   readonly #listeners = new Map<string, Set<(payload: unknown) => void>>()
   readonly #waiting = new Set<() => void>()
   #current: Admitted | null
-  #connectionId: string
+  #connectionId: string | null
   #end: ConnectionEnd | null = null
   #lastId = 0
 
@@ -98,7 +100,7 @@ class LiveConnection implements GatewayConnection {
     this.closed = this.#live(admitted)
   }
 
-  get connectionId(): string {
+  get connectionId(): string | null {
     return this.#connectionId
   }
 
@@ -117,8 +119,7 @@ class LiveConnection implements GatewayConnection {
     const answer = await this.#exchange(this.#current, { id, method, text, signal })
     if (answer instanceof SpawnerError) throw answer
     if (answer.ok) return answer.payload
-    const { code, message, details } = answer.error
-    throw new SpawnerError('CALL_FAILED', { method, code, message, details: details ?? null })
+    throw callFailed(method, answer.error)
   }
 
   on(event: string, listener: (payload: unknown) => void): () => void {
@@ -264,6 +265,15 @@ class LiveConnection implements GatewayConnection {
       if (this.#end !== null) wake()
     })
   }
+}
+
+function callFailed(method: string, { code, message, details }: PeerError): SpawnerError {
+  return new SpawnerError('CALL_FAILED', {
+    method,
+    code: shownText(code, 64),
+    message: shownText(message, 200),
+    details: details ?? null,
+  })
 }
 
 const CLOSED_HERE: ConnectionEnd = { code: 1000, reason: '', refusal: null, error: null }

@@ -1,4 +1,5 @@
 import type { EventFrame, PeerError, ResponseFrame } from '@holdfast/handshake'
+import { plainText, shownText } from './internal/peer-text.ts'
 
 /** What a gateway said when it said no. Every text of it is the gateway's: printable ASCII, bounded, and no more trusted. */
 export interface PeerRefusal {
@@ -40,7 +41,7 @@ export function readPeerRefusal(error: PeerError, closeCode: number | null): Pee
     refusal: plainText(details['refusal'], 64),
     rule: plainText(details['rule'], 8),
     code: plainText(details['code'], 64) ?? plainText(error.code, 64),
-    reason: plainText(error.message, 200) ?? '',
+    reason: shownText(error.message, 200),
     requestId: plainText(details['requestId'], 128),
     missing: Array.isArray(details['missing'])
       ? details['missing'].flatMap(scope => plainText(scope, 64) ?? []).slice(0, 32)
@@ -69,7 +70,7 @@ export function readRefusalFrame(frame: ResponseFrame | EventFrame, callId: stri
 
 /** The refusal in a close code alone. */
 export function refusalOfClose(closeCode: number, reason: string): PeerRefusal {
-  return { ...SILENT, reason: plainText(reason, 123) ?? '', closeCode }
+  return { ...SILENT, reason: shownText(reason, 123), closeCode }
 }
 
 /** The refusal in an HTTP answer instead of an upgrade: its status, and our gates' one word where the body has it. */
@@ -82,6 +83,11 @@ export function refusalOfStatus(status: number, body: string): PeerRefusal {
 /** Was it the gateway token that was refused? */
 export function isTokenMismatch(refusal: PeerRefusal): boolean {
   return refusal.refusal === 'token-mismatch' || refusal.code === 'AUTH_TOKEN_MISMATCH'
+}
+
+/** The join code is not good, or not any more. */
+export function isJoinCodeInvalid(refusal: PeerRefusal): boolean {
+  return refusal.refusal === 'join-code-invalid' || refusal.code === 'AUTH_BOOTSTRAP_TOKEN_INVALID'
 }
 
 /** What a person can do about it. */
@@ -108,11 +114,6 @@ const SILENT: PeerRefusal = {
   status: null,
   retryable: false,
   retryAfterMs: null,
-}
-
-/** Printable ASCII up to a length, or `null`. Anything else could steer a terminal, or pass for something else in it. */
-function plainText(value: unknown, maxLength: number): string | null {
-  return typeof value === 'string' && value.length <= maxLength && /^[\x20-\x7e]+$/.test(value) ? value : null
 }
 
 function readBody(body: string): Readonly<Record<string, unknown>> {

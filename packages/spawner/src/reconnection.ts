@@ -1,5 +1,5 @@
 import { isSpawnerError, type SpawnerError } from './errors.ts'
-import { isTokenMismatch } from './peer-refusal.ts'
+import { isJoinCodeInvalid, isTokenMismatch, type PeerRefusal } from './peer-refusal.ts'
 
 /** Which credential the next attempt shows: the token as it is now, that for the last time, or the device's key alone. */
 export type TokenPhase = 'token' | 'token-once-more' | 'key-alone'
@@ -8,9 +8,14 @@ export type TokenPhase = 'token' | 'token-once-more' | 'key-alone'
 export interface AttemptFacts {
   readonly phase: TokenPhase
   /** Where the token of this attempt came from; `none`: none was shown. */
-  readonly token: 'file' | 'option' | 'none'
+  readonly token: 'file' | 'option' | 'join-code' | 'none'
   /** Who named the address. A note can be stale, so that a stranger at its address is a reason to wait. */
   readonly source: 'note' | 'option'
+  /**
+   * Which string was signed: the present one; the same, at a gateway that has taken it before; or the one of OpenClaw
+   * 2026.2, after the present one was refused.
+   */
+  readonly proof: 'v3' | 'v3-known' | 'v2'
 }
 
 /** What to do after a failed attempt. */
@@ -20,6 +25,8 @@ export type NextStep =
   | { readonly step: 'wait'; readonly atLeastMs: number }
   /** Try again with another credential. */
   | { readonly step: 'retry'; readonly phase: TokenPhase }
+  /** Try again with the older string, once and for all. */
+  | { readonly step: 'retry-v2' }
 
 /** A live socket closed so will not be let in again: refused by policy, or its device was removed or revoked. */
 export function isFinalClose(closeCode: number): boolean {
@@ -34,7 +41,7 @@ const CERTIFICATE_ERRNO = /CERT|ERR_TLS|ERR_SSL|SELF_SIGNED|UNABLE_TO_|CRL_|HOST
 
 /**
  * What comes after a failed attempt. A refused gateway token costs three attempts at most: the token, the token as it is
- * then, the key alone.
+ * then, the key alone. A refused string costs one more.
  */
 export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
   if (isSpawnerError(error, 'ADMISSION_REFUSED')) {
@@ -42,6 +49,10 @@ export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
       const again = facts.token === 'file' && facts.phase === 'token'
       return { step: 'retry', phase: again ? 'token-once-more' : 'key-alone' }
     }
+    if (facts.token === 'join-code' && isJoinCodeInvalid(error.detail)) {
+      return { step: 'retry', phase: 'key-alone' }
+    }
+    if (facts.proof === 'v3' && facts.source === 'option' && mayBeOlder(error.detail)) return RETRY_V2
     const { retryable, retryAfterMs } = error.detail
     return retryable ? { step: 'wait', atLeastMs: retryAfterMs ?? 0 } : STOP
   }
@@ -49,6 +60,16 @@ export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
 }
 
 const STOP: NextStep = { step: 'stop' }
+const RETRY_V2: NextStep = { step: 'retry-v2' }
+
+/**
+ * May it be OpenClaw 2026.2, which knows only the older string and has no code of its own for a signature that it cannot
+ * check? A gateway of ours gives a refusal, and knows both.
+ */
+function mayBeOlder({ refusal, code, requestId }: PeerRefusal): boolean {
+  if (refusal !== null || requestId !== null) return false
+  return code === 'DEVICE_AUTH_SIGNATURE_INVALID' || code === 'INVALID_REQUEST'
+}
 
 function passesByWaiting(error: SpawnerError, source: 'note' | 'option'): boolean {
   if (isSpawnerError(error, 'GATEWAY_NOT_FOUND') || isSpawnerError(error, 'HANDSHAKE_TIMEOUT')) return true

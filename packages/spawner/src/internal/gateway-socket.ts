@@ -1,10 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import { type EventFrame, parseServerFrame, type ResponseFrame } from '@holdfast/handshake'
 import { type RawData, WebSocket } from 'ws'
+import { shownText } from './peer-text.ts'
 
 /** How a socket ended: closed once it was open; or never open, by an error or by an HTTP answer instead of an upgrade. */
 export type SocketEnd =
-  | { readonly kind: 'closed'; readonly code: number; readonly reason: string }
+  | {
+      readonly kind: 'closed'
+      readonly code: number
+      /** Printable ASCII. */
+      readonly reason: string
+    }
   /** `errno` is `null` where the other side answered, but not as a WebSocket server does. */
   | { readonly kind: 'failed'; readonly errno: string | null; readonly error: Error }
   | { readonly kind: 'rejected'; readonly status: number; readonly body: string }
@@ -48,7 +54,7 @@ export class GatewaySocket {
       if (!this.#opened) this.#finish({ kind: 'failed', errno: errnoOf(error), error })
     })
     this.#socket.on('close', (code, reason) =>
-      this.#finish({ kind: 'closed', code, reason: this.#cutReason ?? reason.toString('utf8') }),
+      this.#finish({ kind: 'closed', code, reason: this.#cutReason ?? shownReason(reason) }),
     )
   }
 
@@ -129,6 +135,11 @@ export class GatewaySocket {
     if (waiter === null) this.#queue.push(incoming)
     else waiter(incoming)
   }
+}
+
+/** RFC 6455 §5.5 bounds it at 123 bytes. */
+function shownReason(reason: Buffer): string {
+  return shownText(reason.toString('utf8'), 123)
 }
 
 function errnoOf(error: Error): string | null {

@@ -18,14 +18,17 @@ import {
 } from '../peer-refusal.ts'
 import { isFinalClose } from '../reconnection.ts'
 import { GatewaySocket, type Incoming, type SocketEnd } from './gateway-socket.ts'
-import { readHello } from './hello.ts'
+import { missingIn, readHello } from './hello.ts'
 
 /** One attempt to be admitted. */
 export interface AttemptPlan {
   readonly url: string
   readonly source: 'note' | 'option'
   readonly identity: DeviceIdentity
-  readonly token: string | null
+  /** Beside the device's proof. */
+  readonly credential: { readonly kind: 'gateway-token' | 'join-code'; readonly text: string } | null
+  /** Which string is signed: `v2` only where the gateway did not know the newer one. */
+  readonly proof: 'v2' | 'v3'
   readonly client: ClientClaim
   readonly role: string
   readonly scopes: readonly string[]
@@ -36,7 +39,7 @@ export interface AttemptPlan {
 /** A socket after hello, and what hello said. */
 export interface Admitted {
   readonly socket: GatewaySocket
-  readonly connectionId: string
+  readonly connectionId: string | null
   /** At least one frame in this time, or the gateway is gone; `null` where it promised none. */
   readonly tickIntervalMs: number | null
 }
@@ -94,10 +97,11 @@ async function shakeHands(
     await throwIfRefused(incoming, socket, plan)
     const { frame } = incoming
     if (frame.type === 'event' || frame.id !== CONNECT_ID || !frame.ok) continue
-    const hello = readHello(frame.payload, plan.role)
+    // A note is left by gateways of ours, which say what they gave.
+    const hello = readHello(frame.payload, plan.role, plan.source === 'option')
     if (hello === null) throw unexpected('hello', 'an answer without connection id, role and scopes', plan)
-    const missing = plan.scopes.filter(scope => !hello.scopes.includes(scope))
-    if (missing.length > 0) throw tooLittle(hello.scopes, missing, plan)
+    const missing = missingIn(hello, plan.role, plan.scopes)
+    if (missing.length > 0) throw tooLittle(hello.scopes ?? [], missing, plan)
     return { socket, connectionId: hello.connectionId, tickIntervalMs: hello.tickIntervalMs }
   }
 }
@@ -108,9 +112,14 @@ async function throwIfRefused(incoming: Incoming, socket: GatewaySocket, plan: A
 }
 
 function connectFrame(plan: AttemptPlan, challenge: { readonly nonce: string; readonly ts: number }): string {
-  const { identity, client, role, scopes, token } = plan
-  const auth: AuthClaim = { token, deviceToken: null, bootstrapToken: null, password: null }
-  const device = signOpenClawProof({ identity, challenge, client, role, scopes, auth })
+  const { identity, client, role, scopes, credential, proof: version } = plan
+  const auth: AuthClaim = {
+    token: credential?.kind === 'gateway-token' ? credential.text : null,
+    deviceToken: null,
+    bootstrapToken: credential?.kind === 'join-code' ? credential.text : null,
+    password: null,
+  }
+  const device = signOpenClawProof({ identity, challenge, client, role, scopes, auth, version })
   const params = {
     minProtocol: PROTOCOL_RANGE.min,
     maxProtocol: PROTOCOL_RANGE.max,
@@ -188,7 +197,7 @@ function endedEarly(end: SocketEnd, step: HandshakeStep, plan: AttemptPlan): Spa
 }
 
 function refused(refusal: PeerRefusal, plan: AttemptPlan): SpawnerError {
-  const credential = plan.token === null ? 'none' : 'gateway-token'
+  const credential = plan.credential?.kind ?? 'none'
   return new SpawnerError('ADMISSION_REFUSED', {
     ...refusal,
     url: plan.url,

@@ -57,12 +57,19 @@ async function findToken(plan: ConnectPlan, location: StateLocation | null): Pro
   if (plan.token !== null) return { from: 'option', text: plan.token }
   const bytes = location === null ? null : await readToken(location)
   if (location === null || bytes === null) return null
-  const text = Buffer.from(bytes)
-    .toString('utf8')
-    .replace(/\r?\n$/, '')
+  const text = tokenIn(bytes)
   if (isToken(text)) return { from: 'file', text }
-  const fix = 'Rotate the gateway token.'
+  const place = `'${location.directory.replaceAll("'", `'\\''`)}'`
+  const fix = `Make a new one: holdfast token rotate --state-dir ${place}`
   throw new SpawnerError('GATEWAY_TOKEN_UNUSABLE', { path: location.gatewayToken, fix })
+}
+
+/** What editors leave around a text is not part of the token: a byte order mark, blanks, line ends. */
+function tokenIn(bytes: Uint8Array): string {
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
 }
 
 /** The token file is not for everybody: where this process may not read it, the device's key has to be enough. */
