@@ -28,6 +28,8 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   ROLE_UNKNOWN: 'The roles are those of the gateway, as it was started last.',
   SCOPE_UNKNOWN: 'The scopes are those of the gateway, as it was started last.',
   APPROVER_TOO_SMALL: 'Nobody gives what they do not hold.',
+  CODE_UNKNOWN: null,
+  CODES_FULL: null,
   AUDIT_BROKEN: 'Somebody with access to the file was at it: compare it with a backup, and rotate the token.',
   TOKEN_MISSING: null,
   TOKEN_ABSENT: 'It is handed one with its next hello under the gateway token.',

@@ -1,7 +1,14 @@
 import { type Command, Option } from 'commander'
 import type { DemoChildOptions } from './commands/demo-child.ts'
 import type { RaceChildOptions } from './commands/doctor-race-child.ts'
-import { limitOption, nameOption, parseCount, parsePort, parseScopeList } from './option-values.ts'
+import {
+  limitOption,
+  nameOption,
+  parseCount,
+  parseMinutes,
+  parsePort,
+  parseScopeList,
+} from './option-values.ts'
 import type { Add } from './program.ts'
 
 /** What devices of this machine may have without a person, unless the operator says otherwise. */
@@ -128,7 +135,43 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     'make a new gateway token; children pick it up by themselves',
     async () => (await import('./commands/token.ts')).rotate,
     token,
+  ).option('--revoke-registered', 'shut out whatever registered itself under the token that is replaced')
+  add(
+    'invite',
+    'make a join code: a host where nobody can approve joins by it, once',
+    async () => (await import('./commands/invite.ts')).invite,
   )
+    .option('--role <role>', 'as what', 'operator')
+    .option('--scopes <scopes>', 'with what, separated by commas; `none` for the bare role', parseScopeList)
+    .addOption(
+      new Option('--minutes <n>', 'how long it is good, 10 at the most').argParser(parseMinutes).default(10),
+    )
+    .option('--name <name>', 'how the device is to be called')
+    .option('--list', 'list those that are live')
+    .option('--withdraw <id>', 'make one good for nobody')
+  add(
+    'preregister <public-key>',
+    'let a device in by its key, though nobody has seen it yet',
+    async () => (await import('./commands/invite.ts')).preregister,
+  )
+    .option('--role <role>', 'as what', 'operator')
+    .requiredOption(
+      '--scopes <scopes>',
+      'with what, separated by commas; `none` for the bare role',
+      parseScopeList,
+    )
+    .option('--name <name>', 'how the device is to be called')
+  add(
+    'join <url>',
+    'make this install a device of that gateway, by the join code on standard input',
+    async () => (await import('./commands/join.ts')).join,
+  )
+    .option('--role <role>', 'as what', 'operator')
+    .option(
+      '--scopes <scopes>',
+      'what to ask for now; the code gives all of its own in any case',
+      parseScopeList,
+    )
   add(
     'audit',
     'who changed what, the newest first; or whether that log is whole',

@@ -23,6 +23,10 @@ export interface CommandFailures {
   ROLE_UNKNOWN: { readonly role: string }
   SCOPE_UNKNOWN: { readonly scopes: readonly string[] }
   APPROVER_TOO_SMALL: { readonly missing: readonly Scope[] }
+  /** No live join code has this id. */
+  CODE_UNKNOWN: { readonly codeId: string; readonly fix: string }
+  /** 1,000 join codes wait to be spent. */
+  CODES_FULL: { readonly fix: string }
   /** The audit log is not what was written, from this entry on. */
   AUDIT_BROKEN: { readonly path: string; readonly sequence: number; readonly flaw: string }
   /** No gateway ever made a token here. */

@@ -27,6 +27,14 @@ export function parseCount(text: string): number {
   return count
 }
 
+/** A number from 1 to 10. */
+export function parseMinutes(text: string): number {
+  const minutes = Number(text)
+  if (!/^\d{1,2}$/.test(text) || minutes < 1 || minutes > 10)
+    throw new InvalidArgumentError('A number from 1 to 10 is needed.')
+  return minutes
+}
+
 /** Scopes, separated by commas. An empty list is said, never left out: a variable that is not set must not mean it. */
 export function parseScopeList(text: string): string[] {
   if (text === 'none') return []

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import type { DeviceId } from '@holdfast/identity'
 import { replacePrivateFile, withInstallLock } from '@holdfast/identity/state'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
-import { type CommandResult, placeOptions, type Wiring, withStore } from '../wiring.ts'
+import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
 
 /** 256 random bits. */
 const TOKEN_BYTES = 32
@@ -10,13 +11,20 @@ const TOKEN_BYTES = 32
 const LOCK_TIMEOUT_MS = 15_000
 
 /** A new gateway token. Two of these at once take turns, so that the file and the store end with the same one. */
-export async function rotate(wiring: Wiring): Promise<CommandResult> {
+export async function rotate(
+  wiring: Wiring,
+  _argument: string,
+  options: CommonOptions & { readonly revokeRegistered?: boolean },
+): Promise<CommandResult> {
+  const revokes = options.revokeRegistered === true
   return withStore(wiring, store =>
-    withInstallLock(wiring.location, () => rotateIn(wiring, store), { timeoutMs: LOCK_TIMEOUT_MS }),
+    withInstallLock(wiring.location, () => rotateIn(wiring, store, revokes), { timeoutMs: LOCK_TIMEOUT_MS }),
   )
 }
 
-async function rotateIn(wiring: Wiring, store: PairingStore): Promise<CommandResult> {
+async function rotateIn(wiring: Wiring, store: PairingStore, revokes: boolean): Promise<CommandResult> {
+  // Before the rotation: whoever dies in between has shut them out, and can begin again.
+  const revoked = revokes ? await revokeRegistered(store) : []
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
   // The file first: a gateway follows the file, and tells the store itself if this process dies in between.
   const replaced = await replacePrivateFile(wiring.location, 'gateway-token/token', Buffer.from(token))
@@ -28,10 +36,19 @@ async function rotateIn(wiring: Wiring, store: PairingStore): Promise<CommandRes
   }
   const { generationId, createdAtMs } = await store.putGatewayToken(token)
   return {
-    json: { rotated: { generationId, createdAtMs } },
+    json: { rotated: { generationId, createdAtMs }, ...(revokes && { revoked }) },
     lines: [
       'The gateway has a new token. Connections that showed the old one are closed and come back by themselves;',
-      'registered devices stay registered.',
+      revokes
+        ? `${revoked.length} devices that had registered themselves under it are revoked: holdfast devices ${placeOptions(wiring)}`
+        : 'registered devices stay registered.',
     ],
   }
+}
+
+async function revokeRegistered(store: PairingStore): Promise<readonly DeviceId[]> {
+  const current = await store.findGatewayToken()
+  if (current === null) return []
+  const answer = await store.revokeRegistered(current.generationId, { by: { kind: 'store-writer' } })
+  return answer.outcome === 'revoked' ? answer.deviceIds : []
 }
