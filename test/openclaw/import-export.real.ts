@@ -74,8 +74,7 @@ describe.each(['2026.2.21', '2026.4.8'] as const)('an install of openclaw %s', v
     const target = { url: gateway.url, token: home.gatewayToken }
     const enrolment = await enrollWithOpenClaw({ identity, ...target })
     expect(enrolment.outcome).toBe('enrolled')
-    const proof = enrolment.outcome === 'enrolled' ? enrolment.proof : 'v3'
-    expect(await connectForEach('rwpa', identity, { ...target, proof })).toBe(4)
+    expect(await connectForEach('rwpa', identity, target)).toBe(4)
     // The command line goes on as before: one device for both.
     expect((await askHealth(version, gateway)).exitCode).toBe(0)
     expect(await booksOf(gateway)).toEqual({ paired: [identity.id], pending: [] })
@@ -135,7 +134,7 @@ describe('an install of openclaw 2026.9.6', () => {
       outcome: 'present',
       identity: { id: identity.id },
     })
-    const target = { url: gateway.url, token: home.gatewayToken, proof: 'v3' } as const
+    const target = { url: gateway.url, token: home.gatewayToken }
     expect(await connectForEach('awrp', identity, target)).toBe(4)
     expect(await booksOf(gateway)).toEqual({ paired: [identity.id], pending: [] })
   })

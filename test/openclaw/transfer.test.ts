@@ -100,6 +100,14 @@ describe('importing', () => {
     expect(readFileSync(keyFile(), 'utf8')).toBe(before)
   })
 
+  test('exports a key whose file an editor gave a byte order mark', async () => {
+    const identity = await openIdentity({ directory })
+    const path = join(directory, 'device', 'key.json')
+    writeFileSync(path, `\uFEFF${readFileSync(path, 'utf8')}`)
+    await exportToOpenClaw({ identity, openclawDirectory })
+    expect(JSON.parse(readFileSync(keyFile(), 'utf8')).deviceId).toBe(identity.id)
+  })
+
   test('takes over when the key was made', async () => {
     writeDeviceJson(createPlainKey())
     expect((await adopt())?.identity.createdAtMs).toBe(1_700_000_000_000)

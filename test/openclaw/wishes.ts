@@ -1,5 +1,5 @@
 import type { DeviceIdentity } from '@holdfast/identity'
-import { openClawClient, withV2Proofs } from '@holdfast/openclaw'
+import { openClawClient } from '@holdfast/openclaw'
 import { connectToGateway } from '@holdfast/spawner'
 
 /** What the children of one install ask for, each by a letter: read, write, approvals, admin. */
@@ -10,11 +10,10 @@ const WISHES: Readonly<Record<string, readonly string[]>> = {
   a: ['operator.admin'],
 }
 
-/** A gateway, and how it wants to be spoken to. */
+/** A gateway. */
 export interface Target {
   readonly url: string
   readonly token: string
-  readonly proof: 'v2' | 'v3'
 }
 
 /** Connect once for each letter, one after the other, and count how often it was let in: each time, or this throws. */
@@ -26,7 +25,7 @@ export async function connectForEach(
   let admitted = 0
   for (const letter of order) {
     const connection = await connectToGateway({
-      identity: target.proof === 'v2' ? withV2Proofs(identity) : identity,
+      identity,
       url: target.url,
       token: target.token,
       protocol: 'openclaw',

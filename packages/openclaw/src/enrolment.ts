@@ -29,7 +29,7 @@ export type EnrolmentAct =
 export type Enrolment =
   | {
       readonly outcome: 'enrolled'
-      /** The signed string that this gateway knows: for `createHostDeps`, and for `withV2Proofs`. */
+      /** The signed string that this gateway knows: for `createHostDeps`. */
       readonly proof: 'v2' | 'v3'
       /** In the order in which it was done; empty where the device was simply let in. */
       readonly did: readonly EnrolmentAct[]
@@ -43,7 +43,7 @@ export type Enrolment =
     }
 
 /** A device is freed at the second attempt; the third is for one whose request somebody answered in between. */
-const MOST_ATTEMPTS = 4
+const MOST_ATTEMPTS = 3
 const LOCK_TIMEOUT_MS = 15_000
 
 /**
@@ -71,44 +71,38 @@ export async function enrollWithOpenClaw(options: EnrolmentOptions): Promise<Enr
 
 async function enroll(gateway: Gateway, identity: DeviceIdentity): Promise<Enrolment> {
   const did: EnrolmentAct[] = []
-  let proof: 'v2' | 'v3' = 'v3'
   for (let attempt = 1; ; attempt++) {
-    const answer = await askForEverything(gateway, identity, proof)
+    const answer = await askForEverything(gateway, identity)
     if (answer.kind === 'admitted') {
       await closing(answer.connection, connection => tidyUp(connection, identity, did))
-      return { outcome: 'enrolled', proof, did }
-    }
-    if (answer.kind === 'proof-unknown') {
-      proof = 'v2'
-      continue
+      return { outcome: 'enrolled', proof: answer.proof, did }
     }
     const { requestId, byHoldfast } = answer
     const mayHelp = attempt < MOST_ATTEMPTS && !byHoldfast && isOnThisMachine(gateway.url)
-    if (!mayHelp || !(await approveAsAnother(gateway, identity, { requestId, proof, did }))) {
+    if (!mayHelp || !(await approveAsAnother(gateway, identity, requestId, did))) {
       const command = answer.command ?? `openclaw devices approve ${requestId}`
       return { outcome: 'approval-needed', requestId, command, did }
     }
   }
 }
 
-interface Held {
-  readonly requestId: string
-  readonly proof: 'v2' | 'v3'
-  readonly did: EnrolmentAct[]
-}
-
 /** Whether there was another device that could try. */
-async function approveAsAnother(gateway: Gateway, identity: DeviceIdentity, held: Held): Promise<boolean> {
+async function approveAsAnother(
+  gateway: Gateway,
+  identity: DeviceIdentity,
+  requestId: string,
+  did: EnrolmentAct[],
+): Promise<boolean> {
   const helper = createEphemeralIdentity()
-  const answer = await askForEverything(gateway, helper, held.proof, helperName(identity))
+  const answer = await askForEverything(gateway, helper, helperName(identity))
   if (answer.kind !== 'admitted') return false
   await closing(answer.connection, async connection => {
     try {
-      await attemptCall(connection, 'device.pair.approve', { requestId: held.requestId }, () =>
-        held.did.push({ act: 'approved', requestId: held.requestId }),
+      await attemptCall(connection, 'device.pair.approve', { requestId }, () =>
+        did.push({ act: 'approved', requestId }),
       )
     } finally {
-      await removeDevice(connection, helper.id, held.did)
+      await removeDevice(connection, helper.id, did)
     }
   })
   return true

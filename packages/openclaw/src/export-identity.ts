@@ -70,7 +70,11 @@ async function secretOf(identity: DeviceIdentity): Promise<string> {
     const fix = 'Export an identity that openIdentity has opened.'
     throw new OpenClawError('IDENTITY_IN_MEMORY', { deviceId: identity.id, fix })
   }
-  const { secretKey } = JSON.parse(Buffer.from(bytes).toString('utf8'))
+  const { secretKey } = JSON.parse(
+    Buffer.from(bytes)
+      .toString('utf8')
+      .replace(/^\uFEFF/, ''),
+  )
   bytes.fill(0)
   return secretKey
 }

@@ -9,6 +9,5 @@ const [directory = '', url = '', token = '', order = ''] = process.argv.slice(2)
 waitAtBarrier()
 const identity = await openIdentity({ directory })
 const enrolment = await enrollWithOpenClaw({ identity, url, token })
-const proof = enrolment.outcome === 'enrolled' ? enrolment.proof : 'v3'
-const admitted = await connectForEach(order, identity, { url, token, proof })
+const admitted = await connectForEach(order, identity, { url, token })
 console.log(JSON.stringify({ deviceId: identity.id, outcome: enrolment.outcome, admitted }))

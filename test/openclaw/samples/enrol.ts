@@ -1,5 +1,5 @@
 import { openIdentity } from '@holdfast/identity'
-import { enrollWithOpenClaw, openClawClient, withV2Proofs } from '@holdfast/openclaw'
+import { enrollWithOpenClaw, openClawClient } from '@holdfast/openclaw'
 import { connectToGateway } from '@holdfast/spawner'
 
 const url = process.env['OPENCLAW_GATEWAY_URL'] ?? 'ws://127.0.0.1:18789'
@@ -12,11 +12,10 @@ if (enrolment.outcome === 'approval-needed') throw new Error(`first run: ${enrol
 for (const done of enrolment.did) console.log(done.act)
 
 // From then on, in this process and in each child, in any order: no request, no prompt.
-const device = enrolment.proof === 'v2' ? withV2Proofs(identity) : identity
 const client = openClawClient(identity)
 for (const scope of ['operator.read', 'operator.write', 'operator.admin']) {
   const wish = { role: 'operator', scopes: [scope], protocol: 'openclaw', client } as const
-  const gateway = await connectToGateway({ identity: device, url, token, ...wish })
+  const gateway = await connectToGateway({ identity, url, token, ...wish })
   console.log('let in with', scope)
   await gateway.close()
 }

@@ -1,7 +1,6 @@
 import type { DeviceIdentity } from '@holdfast/identity'
 import { connectToGateway, type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 import { OPENCLAW_SCOPES, openClawClient } from '../openclaw-client.ts'
-import { withV2Proofs } from '../v2-proofs.ts'
 
 /** A gateway, and the right to speak to it. */
 export interface Gateway {
@@ -12,7 +11,12 @@ export interface Gateway {
 
 /** How the gateway answered a device that asked for everything. */
 export type Answer =
-  | { readonly kind: 'admitted'; readonly connection: GatewayConnection }
+  | {
+      readonly kind: 'admitted'
+      readonly connection: GatewayConnection
+      /** The signed string that it took. */
+      readonly proof: 'v2' | 'v3'
+    }
   /** It wants a person to say yes to this request. */
   | {
       readonly kind: 'held'
@@ -22,8 +26,6 @@ export type Answer =
       /** What that person types, where the gateway says so. */
       readonly command: string | null
     }
-  /** It does not know this signed string: it is of 2026.2. */
-  | { readonly kind: 'proof-unknown' }
 
 /**
  * Ask for everything, as this device.
@@ -33,14 +35,21 @@ export type Answer =
 export async function askForEverything(
   gateway: Gateway,
   identity: DeviceIdentity,
-  proof: 'v2' | 'v3',
   displayName?: string,
 ): Promise<Answer> {
   const { url, token, signal } = gateway
   const client = openClawClient(identity)
+  let proof: 'v2' | 'v3' = 'v3'
+  const watched: DeviceIdentity = {
+    ...publicHalf(identity),
+    sign: message => {
+      proof = isV2(message) ? 'v2' : 'v3'
+      return identity.sign(message)
+    },
+  }
   try {
     const connection = await connectToGateway({
-      identity: proof === 'v2' ? withV2Proofs(identity) : identity,
+      identity: watched,
       url,
       token,
       protocol: 'openclaw',
@@ -50,7 +59,7 @@ export async function askForEverything(
       reconnect: false,
       signal,
     })
-    return { kind: 'admitted', connection }
+    return { kind: 'admitted', connection, proof }
   } catch (error) {
     if (!isSpawnerError(error, 'ADMISSION_REFUSED')) throw error
     const { code, requestId, refusal, command } = error.detail
@@ -59,10 +68,16 @@ export async function askForEverything(
     if (held && requestId !== null && /^[0-9A-Za-z-]{1,64}$/.test(requestId)) {
       return { kind: 'held', requestId, byHoldfast: refusal !== null, command }
     }
-    // 2026.2 has no code of its own for a bad signature. Asked once more in the older form, it says what else is wrong.
-    if (proof === 'v3' && (code === 'DEVICE_AUTH_SIGNATURE_INVALID' || code === 'INVALID_REQUEST')) {
-      return { kind: 'proof-unknown' }
-    }
     throw error
   }
+}
+
+const V2 = new TextEncoder().encode('v2|')
+
+function isV2(message: Uint8Array): boolean {
+  return V2.every((byte, index) => message[index] === byte)
+}
+
+function publicHalf({ id, publicKey, createdAtMs, created, location }: DeviceIdentity) {
+  return { id, publicKey, createdAtMs, created, location }
 }
