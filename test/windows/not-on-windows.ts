@@ -1,0 +1,29 @@
+/** A test that does not hold on Windows, or in Wine, and why that says nothing about what it tests. */
+export interface NotOnWindows {
+  readonly suite: string
+  readonly title: string
+  readonly reason: string
+}
+
+export const NOT_ON_WINDOWS: readonly NotOnWindows[] = [
+  {
+    suite: 'test/spawner/spawn-agent.test.ts',
+    title: 'an env that is given is kept, and a stale place in it is replaced',
+    reason: 'Windows gives every process variables of its own',
+  },
+  {
+    suite: 'test/pairing-store/sqlite-processes.test.ts',
+    title: 'M19 control: the same race loses effects where everybody reads, changes and writes',
+    reason: 'the control renames over a file that others have open, once, which Windows refuses',
+  },
+  {
+    suite: 'test/pairing-store/sqlite-processes.test.ts',
+    title: 'of many processes that open a new store together all open the same one',
+    reason: 'in Wine the last to close a database leaves its -wal and -shm behind',
+  },
+  {
+    suite: 'test/pairing-store/sqlite-tokens.test.ts',
+    title: 'F68: whenever a rotation is killed, the token that the client kept last is live',
+    reason: 'the test replaces the file of a database that a killed process in Wine still has open',
+  },
+]
