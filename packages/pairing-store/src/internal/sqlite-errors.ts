@@ -81,7 +81,7 @@ function unreadable(
   return new PairingStoreError('STORE_UNREADABLE', { path, reason, fix }, { cause })
 }
 
-function writeFailed(
+export function writeFailed(
   path: string,
   reason: 'disk-full' | 'read-only' | 'io',
   cause: unknown,

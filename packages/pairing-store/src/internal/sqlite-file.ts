@@ -20,6 +20,7 @@ import { PairingStoreError } from '../errors.ts'
 import { machineMs } from './machine-clock.ts'
 import { migrate, SCHEMA_VERSION } from './migrations.ts'
 import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
+import { toStoreError, writeFailed } from './sqlite-errors.ts'
 
 /** In the header of every store (https://www.sqlite.org/fileformat.html#application_id): `hold`. */
 const APPLICATION_ID = 0x686f6c64
@@ -52,7 +53,7 @@ function prepareDirectory(path: string, uid: number | null): void {
     checkOwner(directory, statSync(directory), uid)
   } catch (cause) {
     if (cause instanceof PairingStoreError) throw cause
-    throw notWritable(directory, null, uid, cause)
+    throw diskError(path, cause) ?? notWritable(directory, null, uid, cause)
   }
 }
 
@@ -103,13 +104,15 @@ async function publishStore(path: string, nowMs: number, uid: number | null): Pr
   try {
     made = mkdtempSync(join(directory, makingName(path)))
   } catch (cause) {
-    throw notWritable(directory, statOrNull(directory)?.uid ?? null, uid, cause)
+    throw diskError(path, cause) ?? notWritable(directory, statOrNull(directory)?.uid ?? null, uid, cause)
   }
   try {
     const fresh = join(made, 'store')
     await writeStore(fresh, nowMs)
     linkOrCopy(fresh, path)
     syncDirectory(directory)
+  } catch (cause) {
+    throw diskError(path, cause) ?? toStoreError(path, cause, 'writing')
   } finally {
     rmSync(made, { recursive: true, force: true })
   }
@@ -219,6 +222,13 @@ export function statOrNull(path: string): Stats | null {
 
 function isErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+/** Of the system's errors, those that are the disk's: whose file it is does not help there. */
+function diskError(path: string, cause: unknown): PairingStoreError | null {
+  if (isErrno(cause, 'ENOSPC', 'EDQUOT')) return writeFailed(path, 'disk-full', cause)
+  if (isErrno(cause, 'EROFS')) return writeFailed(path, 'read-only', cause)
+  return isErrno(cause, 'EIO') ? writeFailed(path, 'io', cause) : null
 }
 
 function unreadable(
