@@ -13,6 +13,11 @@ export const ROUNDS = process.env['HOLDFAST_LONG'] ? 20 : 3
 const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/holdfast-programs', import.meta.url))
 const SCRIPT = fileURLToPath(new URL('./children/store-child.ts', import.meta.url))
 
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** What a child told of one effect of its own. */
 export interface Told {
   readonly kind: string
@@ -34,7 +39,8 @@ export function startChild(
     env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  process.once('exit', () => child.kill('SIGKILL'))
+  running.add(child)
+  child.once('close', () => running.delete(child))
   const lines: unknown[] = []
   createInterface({ input: child.stdout }).on('line', line => {
     // The last line of a child that was killed may be half a line: nobody was told anything by it.

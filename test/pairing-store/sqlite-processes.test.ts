@@ -3,11 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as wait } from 'node:timers/promises'
 import { createEphemeralIdentity, identityFrom, parseDeviceId } from '@holdfast/identity'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { afterAll, describe, expect, test } from 'vitest'
 import { attempt, CEILING, MANY_SCOPES_ROLES, newToken } from './attempts.ts'
-import { ROUNDS, release, startChild, toldBy } from './child-processes.ts'
+import { ROUNDS, release, startChild, type Told, toldBy } from './child-processes.ts'
 import { until, WRITER } from './contract/open-store.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-store-processes-'))
@@ -30,6 +31,70 @@ async function startStore(path: string): Promise<{ readonly store: PairingStore;
 
 async function deviceIds(store: PairingStore): Promise<Set<string>> {
   return new Set((await store.listDevices({ limit: 1_000 })).items.map(each => each.deviceId))
+}
+
+/** Random moments at which a process is killed. */
+const KILLS = process.env['HOLDFAST_LONG'] ? 200 : 10
+
+/** What a process that was killed has told is so, or what it told later is. */
+async function expectKept(
+  store: PairingStore,
+  kind: string,
+  id: string,
+  told: readonly Told[],
+): Promise<void> {
+  const deviceId = parseDeviceId(id)
+  if (deviceId === null) throw new Error(`no device id: ${id}`)
+  const device = await store.findDevice(deviceId)
+  const isRevoked = device?.trust === 'revoked'
+  const later = (step: string) => told.some(each => each.kind === step && each.id === id)
+  // A step that was made, and not yet told, may have followed.
+  const last = !later('revoked')
+  switch (kind) {
+    case 'registered':
+      return expect(device?.roles).toHaveLength(1)
+    case 'approved':
+      if (!(isRevoked && (later('rotated') || last))) {
+        expect(device?.roles[0]?.grant).toEqual(['operator.admin'])
+      }
+      return
+    case 'rotated': {
+      const tokens = await store.listDeviceTokens(deviceId)
+      if (!isRevoked) expect(tokens).toMatchObject([{ pending: {} }])
+      return
+    }
+    case 'revoked':
+      expect([isRevoked, device?.roles[0]?.grant, await store.listDeviceTokens(deviceId)]).toEqual([
+        true,
+        null,
+        [],
+      ])
+      return
+    default:
+      expect(device).toMatchObject({ trust: 'approved', roles: [{ grant: ['operator.read'] }] })
+  }
+}
+
+/** Nothing half made: the database is sound, each device has its role, each spent code its device, the log each change. */
+async function expectWhole(path: string, store: PairingStore): Promise<void> {
+  expect(await store.verifyAudit()).toMatchObject({ outcome: 'intact', unaudited: 0 })
+  const database = new DatabaseSync(path, { readOnly: true })
+  const count = (sql: string) => Object.values(database.prepare(sql).get() ?? {})[0]
+  expect(count('PRAGMA integrity_check')).toBe('ok')
+  expect(
+    count('SELECT count(*) FROM device WHERE device_id NOT IN (SELECT device_id FROM device_role)'),
+  ).toBe(0)
+  expect(
+    count('SELECT count(*) FROM device_role WHERE device_id NOT IN (SELECT device_id FROM device)'),
+  ).toBe(0)
+  const joined = `SELECT count(*) FROM device WHERE registered_by = 'join-code'`
+  const spent = `SELECT count(*) FROM join_code WHERE spent_by IS NOT NULL`
+  expect(count(spent)).toBe(count(joined))
+  const acts = `SELECT count(*) FROM audit WHERE act IN ('device-registered', 'join-code-spent')`
+  expect(count(acts)).toBe(count('SELECT count(*) FROM device'))
+  const approved = `SELECT count(*) FROM request WHERE request_id IN (SELECT subject FROM audit)`
+  expect(count(approved)).toBe(0)
+  database.close()
 }
 
 describe('a store and its processes', () => {
@@ -69,24 +134,30 @@ describe('a store and its processes', () => {
     expect(rows.length).toBeLessThan(800)
   })
 
-  test('F43: after kill -9 every registration and approval that was acknowledged is there', async () => {
+  test('F43: whenever a process is killed, what it acknowledged is there, nothing is half made, and the store opens by itself', async () => {
     const { path } = newPlace()
     const { store, token } = await startStore(path)
-    for (let round = 0; round < ROUNDS; round += 1) {
+    const kinds = new Set<string>()
+    for (let round = 0; round < KILLS; round += 1) {
       const { barrier } = newPlace()
-      const children = [0, 1].map(index => startChild({ task: 'acknowledge', path, barrier, token, index }))
-      await release(children, barrier)
-      const enough = 5 + Math.floor(Math.random() * 20)
-      await until(() => toldBy(children).length >= enough)
-      for (const child of children) child.process.kill('SIGKILL')
-      await Promise.all(children.map(each => each.ended))
+      const child = startChild({ task: 'acknowledge-mixed', path, barrier, token, index: round })
+      await release([child], barrier)
+      // So many steps, and a moment more: anywhere between this step and the next.
+      const enough = Math.floor(Math.random() * 8)
+      await until(() => toldBy([child]).length >= enough)
+      await wait(Math.random() * 20)
+      child.process.kill('SIGKILL')
+      await child.ended
       const again = await openSqliteStore({ path })
-      for (const { id } of toldBy(children)) {
-        const deviceId = parseDeviceId(id)
-        expect(deviceId && (await again.findDevice(deviceId))).not.toBeNull()
+      for (const { kind, id } of toldBy([child])) {
+        kinds.add(kind)
+        await expectKept(again, kind, id, toldBy([child]))
       }
       await again.close()
     }
+    if (KILLS > 5)
+      expect([...kinds].sort()).toEqual(['approved', 'joined', 'registered', 'revoked', 'rotated'])
+    await expectWhole(path, store)
     await store.close()
   })
 

@@ -10,8 +10,8 @@ export interface ChildOrders {
   readonly task:
     | 'mutate'
     | 'mutate-unguarded'
-    | 'acknowledge'
     | 'acknowledge-early'
+    | 'acknowledge-mixed'
     | 'rotate'
     | 'rotate-unguarded'
     | 'hold-lock'
@@ -104,17 +104,43 @@ async function mutateUnguarded(): Promise<void> {
   for (let step = 0; step < orders.count; step += 1) tell(oneUnguardedMutation(step))
 }
 
-async function acknowledge(early: boolean): Promise<void> {
+// What the order is for: a process that tells before it does.
+async function acknowledgeEarly(): Promise<void> {
   const store = await openSqliteStore({ path: orders.path })
   await pass()
-  for (let step = 0; ; step += 1) {
+  for (;;) {
     const identity = createEphemeralIdentity()
-    if (early) tell({ kind: 'device', id: identity.id })
-    if (step % 2 === 0) await store.admit(attempt({ identity, token: orders.token }))
-    else await approved(store, { identity })
-    if (!early) tell({ kind: 'device', id: identity.id })
-    // The control stays in the gap between its word and its deed for as long as it may be killed there.
-    else await wait(1)
+    tell({ kind: 'device', id: identity.id })
+    await store.admit(attempt({ identity, token: orders.token }))
+    // It stays in the gap between its word and its deed for as long as it may be killed there.
+    await wait(1)
+  }
+}
+
+/** One step of every kind after the other, each told as soon as it was acknowledged, with what it must have left. */
+async function acknowledgeMixed(): Promise<void> {
+  const store = await openSqliteStore({ path: orders.path })
+  await pass()
+  for (;;) {
+    const identity = createEphemeralIdentity()
+    const { id } = identity
+    const named = { by: BY, role: 'operator' } as const
+    const first = await store.admit(attempt({ identity, token: orders.token, handsOutToken: true }))
+    if (first.outcome !== 'admitted') throw new Error(first.refusal.code)
+    tell({ kind: 'registered', id })
+    await approved(store, { identity, scopes: ['operator.admin'] })
+    tell({ kind: 'approved', id })
+    const rotated = await store.rotateDeviceToken(id, named)
+    if (rotated.outcome !== 'rotated') throw new Error(rotated.outcome)
+    tell({ kind: 'rotated', id })
+    await store.revokeDevice(id, { by: BY, keepRegistration: true })
+    tell({ kind: 'revoked', id })
+    const made = await store.createJoinCode({ ...named, scopes: ['operator.read'] })
+    if (made.outcome !== 'made') throw new Error(made.outcome)
+    const joined = createEphemeralIdentity()
+    const credential = { kind: 'join-code', code: made.code } as const
+    await store.admit(attempt({ identity: joined, origin: REMOTE, credential }))
+    tell({ kind: 'joined', id: joined.id })
   }
 }
 
@@ -167,8 +193,8 @@ async function open(): Promise<void> {
 const tasks = {
   mutate,
   'mutate-unguarded': mutateUnguarded,
-  acknowledge: () => acknowledge(false),
-  'acknowledge-early': () => acknowledge(true),
+  'acknowledge-early': acknowledgeEarly,
+  'acknowledge-mixed': acknowledgeMixed,
   rotate,
   'rotate-unguarded': rotateUnguarded,
   'hold-lock': holdLock,
