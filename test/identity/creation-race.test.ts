@@ -44,6 +44,19 @@ describe('first start', () => {
     }
   })
 
+  test('F26: 16 processes that call openIdentitySync at once all get the one identity, within ten seconds', async () => {
+    for (let round = 0; round < raceRounds; round++) {
+      const directory = join(freshFolder(), 'state')
+      const outcomes = await startTogether(opener, 16, () => ({
+        args: [JSON.stringify({ directory, sync: true })],
+      }))
+      expectOneIdentity(outcomes, directory)
+      for (const { tookMs } of outcomes.map(outcome => outcome.answer as { tookMs: number })) {
+        expect(tookMs).toBeLessThan(10_000)
+      }
+    }
+  })
+
   test('F01 F02 F20: the same with the lock taken out, since nothing relies on it', async () => {
     for (let round = 0; round < raceRounds; round++) {
       for (const count of [2, 32]) {
