@@ -66,6 +66,36 @@ describe('a crash while the key is made', () => {
     expect(syncedAfter.map(call => call.path)).toContain(directory)
   })
 
+  test('F32: under the lock there are a few file calls in the state directory, and nothing else', async () => {
+    const folder = freshFolder()
+    const directory = join(folder, 'state')
+    const [record, modules] = [join(freshFolder(), 'calls.json'), join(freshFolder(), 'modules.json')]
+    const args = open(directory)
+    const nodeFlags = ['--import', preload('record-files')]
+    await runProgram(opener, {
+      args,
+      nodeFlags,
+      env: { HOLDFAST_TEST_ROOT: folder, HOLDFAST_TEST_RECORD: record },
+    })
+    const calls = JSON.parse(readFileSync(record, 'utf8')) as readonly Call[]
+    const isLock = (call: Call): boolean => call.path.endsWith('install.lock')
+    const first = calls.findIndex(call => call.name === 'mkdirSync' && isLock(call))
+    const last = calls.findLastIndex(call => call.name === 'rmdirSync' && isLock(call))
+    const inside = calls.slice(first, last)
+    expect(inside.some(call => call.name === 'renameSync')).toBe(true)
+    expect(inside.length).toBeLessThan(30)
+    expect(inside.filter(call => !call.path.startsWith(directory))).toEqual([])
+    // No network, no prompt, no other program: what could do it is not even loaded.
+    await runProgram(opener, {
+      args: open(join(folder, 'other')),
+      nodeFlags: ['--import', preload('record-modules')],
+      env: { HOLDFAST_TEST_RECORD: modules },
+    })
+    expect(readFileSync(modules, 'utf8')).not.toMatch(
+      /node:(net|http|dns|tls|child_process|readline)|node_modules/,
+    )
+  })
+
   test('F29: a lock that a killed process left behind stops nobody', async () => {
     const directory = freshFolder()
     mkdirSync(join(directory, 'install.lock'))

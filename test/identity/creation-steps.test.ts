@@ -1,5 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Outcome, runProgram } from '../support/processes.ts'
 import { freshFolder, treeOf } from './state-folder.ts'
@@ -7,6 +9,19 @@ import { freshFolder, treeOf } from './state-folder.ts'
 const opener = new URL('./programs/open.ts', import.meta.url)
 const unguarded = new URL('./programs/open-unguarded.ts', import.meta.url)
 const killer = new URL('./programs/kill-at-step.ts', import.meta.url).href
+
+/** A process-id namespace of its own, in which the first process is number 1: it ends with its first process. */
+const CONTAINER = ['--pid', '--fork', '--mount-proc']
+const canUnshare = spawnSync('unshare', [...CONTAINER, 'true'], { stdio: 'ignore' }).status === 0
+// A process that is number 1 cannot be killed from inside: it ends at once instead, giving nothing back.
+const holdAndDie =
+  'data:text/javascript,' +
+  encodeURIComponent(`
+    import fs from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { mkdirSync } = fs
+    fs.mkdirSync = (path, ...rest) => (/\\.device\\.[0-9a-f]{16}$/.test(path) ? process.reallyExit(9) : mkdirSync(path, ...rest))
+    syncBuiltinESMExports()`)
 
 /** Rounds a step, and how many of them run side by side: they mostly wait for a dead holder's lock to be given up. */
 const ROUNDS = process.env['HOLDFAST_LONG'] === undefined ? 2 : 100
@@ -85,6 +100,33 @@ describe('a creator that is killed', () => {
       })
     },
     900_000,
+  )
+
+  test.skipIf(!canUnshare)(
+    'F28: in a container, the next one proceeds though its process has the same id',
+    async () => {
+      const directory = join(freshFolder(), 'state')
+      const inContainer = (flags: readonly string[], environment: object): string => {
+        const words = [
+          ...flags,
+          '--conditions=source',
+          '--no-warnings',
+          fileURLToPath(opener),
+          JSON.stringify({ directory }),
+        ]
+        const { stdout } = spawnSync('unshare', [...CONTAINER, process.execPath, ...words], {
+          env: { ...process.env, ...environment },
+          encoding: 'utf8',
+        })
+        return stdout
+      }
+      expect(inContainer(['--import', holdAndDie], {})).toBe('')
+      const marks = readdirSync(join(directory, 'install.lock'))
+      expect(readFileSync(join(directory, 'install.lock', marks[0] ?? ''), 'utf8')).toMatch(/^pid 1,/)
+      const next = JSON.parse(inContainer([], {})) as Opened
+      expect(next.created).toBe(true)
+      expect(next.tookMs).toBeLessThan(5_000)
+    },
   )
 
   test('F46: without the publish step a crash leaves half a key, and the next open has none (negative control)', async () => {

@@ -96,7 +96,7 @@ describe('where the state is', () => {
     expect(treeOf(cwd)).toEqual([])
   })
 
-  test('app and profile are names, not paths', async () => {
+  test('M20: app and profile are names, not paths', async () => {
     for (const name of ['', 'Demo', '../demo', 'a/b', 'a.b', '-a', '1a', 'a'.repeat(33)]) {
       expect((await failureOf(() => locateState({ app: name }))).code).toBe('STATE_LOCATION_INVALID')
       expect((await failureOf(() => locateState({ app: 'demo', profile: name }))).code).toBe(

@@ -64,7 +64,7 @@ describe('publishOnce', () => {
     expect(failure.detail).toMatchObject({ entries: ['lost'] })
   })
 
-  test('takes plain names only', async () => {
+  test('M20: takes plain names only', async () => {
     const location = freshState()
     for (const path of ['../a/b', 'a/../b', 'a/b/c', '/a', 'A/b', 'a/.b', '.a/b'] as const) {
       await expect(publishOnce(location, path as `${string}/${string}`, Buffer.from(''))).rejects.toThrow(
