@@ -14,6 +14,7 @@ import {
 import { REAL_VERSIONS } from './real-versions.ts'
 
 const page = readFileSync(new URL('../../docs/openclaw.md', import.meta.url), 'utf8')
+const MAIN = new URL('../../packages/cli/src/main.ts', import.meta.url)
 const sample = (name: string): URL => new URL(`./samples/${name}.ts`, import.meta.url)
 
 let home: RealHome
@@ -61,6 +62,7 @@ describe.each(REAL_VERSIONS)('the page on OpenClaw, followed at %s', version => 
     const { deviceId } = await stuckDevice(running)
     const before = await list()
     expect(before.pending.map(pending => pending.deviceId)).toEqual(version === '2026.9.6' ? [] : [deviceId])
+    expect(await stuckByDoctor()).toEqual(version === '2026.9.6' ? [] : [deviceId])
 
     const letIn = ['let in with operator.read', 'let in with operator.write', 'let in with operator.admin']
     const first = await run('enrol', running)
@@ -69,12 +71,32 @@ describe.each(REAL_VERSIONS)('the page on OpenClaw, followed at %s', version => 
     expect(first.stdout.trimEnd().split('\n')).toEqual([...freed, ...letIn])
     expect((await run('enrol', running)).stdout.trimEnd().split('\n')).toEqual(letIn)
 
+    expect(await stuckByDoctor()).toEqual([])
+
     const after = await list()
     expect(after.pending).toEqual([])
     expect(after.paired.filter(paired => paired.deviceId === deviceId)).toHaveLength(1)
     expect(after.paired).toHaveLength(before.paired.length)
     if (version !== '2026.2.21') expect((await run('official-client', running)).stdout).toBe('let in\n')
   })
+
+  /** The devices that the doctor of the page calls stuck. */
+  async function stuckByDoctor(): Promise<readonly string[]> {
+    const args = 'openclaw doctor --app my-app'.split(' ')
+    const { answer, stderr } = await runProgram(MAIN, {
+      args: [...args, '--json'],
+      env: {
+        HOME: home.directory,
+        HOLDFAST_DIR_MY_APP: join(home.directory, 'my-app'),
+        OPENCLAW_STATE_DIR: undefined,
+      },
+    })
+    expect(stderr).toBe('')
+    const { traps } = answer as {
+      readonly traps: readonly { readonly trap: string; readonly deviceId: string }[]
+    }
+    return traps.filter(({ trap }) => trap === 'scopes-stuck').map(({ deviceId }) => deviceId)
+  }
 
   /** As it was found: an identity whose first connection only read. */
   async function stuckDevice(running: RealGateway) {
@@ -93,6 +115,7 @@ describe('the page on OpenClaw', () => {
     for (const name of ['enrol', 'official-client', 'import'])
       expect(page).toContain(readFileSync(sample(name), 'utf8'))
     expect(page).toContain('```sh\nopenclaw devices list --json\n```')
+    expect(page).toContain('```sh\nholdfast openclaw doctor --app my-app\n```')
     const running = await startRealGateway('2026.9.6', home)
     gateway = running
     expect((await run('import', running)).stdout).toMatch(/^adopted: [0-9a-f]{64}\n$/)

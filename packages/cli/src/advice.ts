@@ -1,6 +1,7 @@
 import type { GatewayErrorCode } from '@holdfast/gateway'
 import type { HandshakeErrorCode } from '@holdfast/handshake'
 import type { IdentityErrorCode } from '@holdfast/identity'
+import type { OpenClawErrorCode } from '@holdfast/openclaw'
 import type { PairingStoreErrorCode } from '@holdfast/pairing-store'
 import type { SpawnerErrorCode } from '@holdfast/spawner'
 import type { CommandErrorCode } from './errors.ts'
@@ -11,6 +12,7 @@ type KnownCode =
   | GatewayErrorCode
   | HandshakeErrorCode
   | IdentityErrorCode
+  | OpenClawErrorCode
   | PairingStoreErrorCode
   | SpawnerErrorCode
 
@@ -86,6 +88,14 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   CALL_FAILED: null,
   CONNECTION_LOST: null,
   CONNECTION_CLOSED: null,
+  // openclaw
+  OPENCLAW_KEY_DAMAGED: null,
+  OPENCLAW_KEY_EXPOSED: null,
+  OPENCLAW_KEY_FOREIGN: null,
+  OPENCLAW_KEY_UNREADABLE: null,
+  OPENCLAW_IDENTITY_DIFFERS: null,
+  OPENCLAW_USES_DATABASE: null,
+  OPENCLAW_NOT_WRITABLE: null,
   // gateway
   IDENTITY_IS_DEVICE: 'Give the gateway a state directory and a store of its own.',
   GATEWAY_TOKEN_WEAK: 'Make a new one: holdfast token rotate',

@@ -4,6 +4,7 @@ import type { RaceChildOptions } from './commands/doctor-race-child.ts'
 import {
   limitOption,
   nameOption,
+  openClawDirOption,
   parseCount,
   parseMinutes,
   parsePort,
@@ -172,6 +173,28 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
       'what to ask for now; the code gives all of its own in any case',
       parseScopeList,
     )
+  const openclaw = program
+    .command('openclaw')
+    .description('at home with the real OpenClaw: its gateways, its identity, and what it stumbles over')
+    .exitOverride()
+  add(
+    'enroll <url>',
+    'make this install known to an OpenClaw gateway, by its token on standard input, and free it where it is stuck',
+    async () => (await import('./commands/openclaw-enroll.ts')).enroll,
+    openclaw,
+  )
+  add(
+    'import',
+    'make this install the device that the OpenClaw of this user is already',
+    async () => (await import('./commands/openclaw-import.ts')).importFromOpenClaw,
+    openclaw,
+  ).addOption(openClawDirOption())
+  add(
+    'doctor',
+    'say which of the known traps an OpenClaw is in, and what helps; changes nothing',
+    async () => (await import('./commands/openclaw-doctor.ts')).openClawDoctor,
+    openclaw,
+  ).addOption(openClawDirOption())
   add(
     'audit',
     'who changed what, the newest first; or whether that log is whole',

@@ -10,6 +10,14 @@ export function limitOption(): Option {
   return new Option('--limit <n>', 'at most so many').argParser(parseCount).default(1_000)
 }
 
+/** Which OpenClaw is meant. */
+export function openClawDirOption(): Option {
+  return new Option(
+    '--openclaw-dir <dir>',
+    "OpenClaw's state directory (default: OPENCLAW_STATE_DIR, or ~/.openclaw)",
+  )
+}
+
 /** A TCP port; 0 takes a free one. */
 export function parsePort(text: string): number {
   const port = Number(text)

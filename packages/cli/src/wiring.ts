@@ -152,7 +152,8 @@ export function placeOptions({ location, storePath }: Wiring): string {
   return `--state-dir ${quote(location.directory)}${store}`
 }
 
-function quote(word: string): string {
+/** A word as a shell takes it. */
+export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 

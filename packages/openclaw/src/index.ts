@@ -17,5 +17,11 @@ export {
   type ImportOptions,
   importOpenClawIdentity,
 } from './import-identity.ts'
+export {
+  inspectOpenClaw,
+  type OpenClawInspection,
+  type OpenClawInspectOptions,
+  type OpenClawTrap,
+} from './inspection.ts'
 export { OPENCLAW_SCOPES, openClawClient } from './openclaw-client.ts'
 export { withV2Proofs } from './v2-proofs.ts'

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { OpenClawError } from '../errors.ts'
 import { checkedKey, errnoOf, type ForeignKey } from './foreign-key.ts'
+import { booksOfRows, type OpenClawBooks } from './openclaw-books.ts'
 
 /**
  * The key in the database of OpenClaw 2026.9, or `null` where it holds none yet. Nothing is written into its directory, not
@@ -12,13 +13,33 @@ import { checkedKey, errnoOf, type ForeignKey } from './foreign-key.ts'
  * @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED`, `OPENCLAW_KEY_UNREADABLE`
  */
 export function readDatabaseKey(path: string): ForeignKey | null {
-  const row = readRow(path)
+  const row = readFrom(path, database =>
+    database
+      .prepare(`select private_key_pem, public_key_pem, created_at_ms
+        from device_identities where identity_key = 'primary'`)
+      .get(),
+  )
   if (row === undefined) return null
   const { private_key_pem: privateKeyPem, public_key_pem: publicKeyPem, created_at_ms: createdAtMs } = row
   return checkedKey(path, JSON.stringify({ version: 1, privateKeyPem, publicKeyPem, createdAtMs }))
 }
 
-function readRow(path: string): Record<string, unknown> | undefined {
+/**
+ * The books of a gateway of 2026.9, read in the same way.
+ *
+ * @throws {@link OpenClawError} `OPENCLAW_KEY_UNREADABLE`
+ */
+export function readDatabaseBooks(path: string): OpenClawBooks {
+  return readFrom(path, database =>
+    booksOfRows({
+      paired: database.prepare('select * from device_pairing_paired').all(),
+      pending: database.prepare('select * from device_pairing_pending').all(),
+      kept: database.prepare('select device_id, role, token from device_auth_tokens').all(),
+    }),
+  )
+}
+
+function readFrom<Result>(path: string, read: (database: DatabaseSync) => Result): Result {
   const logged = existsSync(`${path}-wal`)
   if (logged && !existsSync(`${path}-shm`)) {
     const fix = 'Start OpenClaw once and stop it, so that it finishes what was interrupted.'
@@ -29,9 +50,7 @@ function readRow(path: string): Record<string, unknown> | undefined {
   try {
     const database = new DatabaseSync(url, { readOnly: true, timeout: 5_000 })
     try {
-      const query = `select private_key_pem, public_key_pem, created_at_ms
-        from device_identities where identity_key = 'primary'`
-      return database.prepare(query).get()
+      return read(database)
     } finally {
       database.close()
     }
