@@ -102,6 +102,37 @@ describe('calls that the gate answers', () => {
     })
   })
 
+  test('details that cannot be written as JSON are an internal error to the peer, and a fault to the host', async () => {
+    const nested = (depth: number): unknown => {
+      let value: unknown = 1
+      for (let level = 0; level < depth; level++) value = [value]
+      return value
+    }
+    const circle: Record<string, unknown> = {}
+    circle['self'] = circle
+    const unspeakable: Record<string, Record<string, unknown>> = {
+      deep: { nested: nested(200_000) },
+      circle,
+      big: { n: 1n },
+    }
+    const tell = {
+      scopes: [],
+      handle: (which: unknown) => {
+        throw new CallError('NOTE_LOCKED', 'no', { details: unspeakable[String(which)] ?? {} })
+      },
+    }
+    const gate = await testGate({ methods: { ...METHODS, tell } })
+    const peer = await connected(gate)
+    for (const which of Object.keys(unspeakable)) {
+      expect(await call(peer, 'tell', which)).toMatchObject({
+        ok: false,
+        error: { code: 'UNAVAILABLE', message: 'internal error' },
+      })
+    }
+    expect(gate.events.filter(event => event.event === 'fault' && event.part === 'method')).toHaveLength(3)
+    expect(await call(peer, 'quiet')).toMatchObject({ ok: true })
+  })
+
   test('more calls at once than the bound are refused, and the others are answered', async () => {
     const release: (() => void)[] = []
     const wait = {
@@ -239,6 +270,71 @@ describe('frames of the author', () => {
     })
     await connected(gate)
     expect(gate.events).toContainEqual(expect.objectContaining({ event: 'fault', part: 'listener' }))
+  })
+})
+
+describe('listeners of the author', () => {
+  test('one that throws when a connection ends is reported, and those after it are still told', async () => {
+    const gate = await testGate()
+    const told: number[] = []
+    const connections: Connection[] = []
+    gate.gate.onConnection(connection => {
+      connections.push(connection)
+      connection.onClose(() => {
+        throw new Error('oops')
+      })
+      connection.onClose(async () => Promise.reject(new Error('oops, later')))
+      connection.onClose(closeCode => void told.push(closeCode))
+    })
+    const peer = await connected(gate)
+    peer.socket.close(4321)
+    const faults = () => gate.events.filter(event => event.event === 'fault' && event.part === 'listener')
+    await until(() => faults().length === 2)
+    expect(told).toEqual([4321])
+    connections[0]?.onClose(() => {
+      throw new Error('oops, too late')
+    })
+    expect(faults()).toHaveLength(3)
+    await connected(gate)
+  })
+
+  test('one that throws when a call is aborted is reported, and those after it are still told', async () => {
+    const gate = await testGate()
+    let told = 0
+    let called = false
+    gate.gate.onConnection(connection => {
+      connection.onCall((_call, { signal }) => {
+        called = true
+        const gone = () => {
+          told += 100
+        }
+        signal.addEventListener('abort', gone)
+        signal.removeEventListener('abort', gone)
+        signal.onabort = () => {
+          throw new Error('oops')
+        }
+        signal.addEventListener('abort', () => {
+          throw new Error('oops')
+        })
+        signal.addEventListener(
+          'abort',
+          {
+            handleEvent: () => {
+              told += 1
+            },
+          },
+          { once: true },
+        )
+        return new Promise(() => undefined)
+      })
+    })
+    const peer = await connected(gate)
+    peer.send({ type: 'req', id: 'w', method: 'wait' })
+    await until(() => called)
+    peer.socket.terminate()
+    await until(() => told > 0)
+    expect(gate.events.filter(event => event.event === 'fault' && event.part === 'listener')).toHaveLength(2)
+    expect(told).toBe(1)
   })
 })
 

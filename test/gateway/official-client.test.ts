@@ -116,7 +116,7 @@ describe('the official client', () => {
         scopes: ['operator.read'],
         issuedAtMs: expect.any(Number),
       },
-      policy: { maxPayload: 26_214_400, maxBufferedBytes: 52_428_800, tickIntervalMs: 30_000 },
+      policy: { maxPayload: 1_048_576, maxBufferedBytes: 52_428_800, tickIntervalMs: 30_000 },
     })
   })
 

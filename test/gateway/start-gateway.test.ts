@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,7 @@ import { createEphemeralIdentity } from '@holdfast/identity'
 import { locateState, readGatewayNote, replacePrivateFile } from '@holdfast/identity/state'
 import { openSqliteStore } from '@holdfast/pairing-store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { attempt, sendBytes } from './raw-client.ts'
+import { attempt, sendBytes, upgradeRequest } from './raw-client.ts'
 import { until } from './test-gate.ts'
 
 const ROUNDS = process.env['HOLDFAST_LONG'] === undefined ? 3 : 20
@@ -39,9 +39,12 @@ async function start(options: Partial<Parameters<typeof startGateway>[0]> = {}):
 const token = () => readFileSync(join(directory, 'gateway-token', 'token'), 'utf8')
 
 /** A gateway in a process of its own, and the line that it says. */
-async function startElsewhere(program = 'gateway.ts', argument = directory) {
+async function startElsewhere(program = 'gateway.ts', argument = directory, openFiles: number | null = null) {
   const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url))
-  const child = spawn(process.execPath, ['--conditions=source', path, argument], {
+  const command = [process.execPath, '--conditions=source', path, argument]
+  const limited = ['/bin/sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command]
+  const [executable = '', ...rest] = openFiles === null ? command : limited
+  const child = spawn(executable, rest, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.push(child)
@@ -134,6 +137,13 @@ describe('a whole gateway', () => {
     expect(details).toMatchObject({ refusal: 'token-mismatch' })
   })
 
+  test('a table of roles that is null is refused, not replaced by the built-in one', async () => {
+    const roles = JSON.parse('null')
+    await expect(start({ roles })).rejects.toMatchObject({ code: 'ROLES_INVALID' })
+    // Nothing is held by it.
+    await start()
+  })
+
   test('a store that the caller opened stays open, and the note does not name it', async () => {
     const store = await openSqliteStore({ path: join(directory, '..', 'elsewhere.sqlite') })
     const gateway = await start({ store })
@@ -178,6 +188,83 @@ describe('a whole gateway', () => {
     await Promise.all([once(dribbling, 'close'), once(silent, 'close')])
     clearInterval(drip)
   })
+})
+
+describe('connections without an upgrade', () => {
+  const idle: Socket[] = []
+  afterEach(() => {
+    for (const socket of idle.splice(0)) socket.removeAllListeners('close').destroy()
+  })
+  function openIdle(port: number, onClose: () => void): void {
+    const socket = connect({ port, host: '127.0.0.1' })
+    socket.on('error', () => undefined)
+    socket.on('close', onClose)
+    idle.push(socket)
+  }
+
+  test('M11: past their bound a random one is evicted, and never one that was upgraded', async () => {
+    const gateway = await start({ limits: { socketsBeforeUpgrade: 8 } })
+    const identity = createEphemeralIdentity()
+    const { peer } = await attempt(gateway.url, { identity, token: token() })
+    let evicted = 0
+    for (let index = 0; index < 40; index++)
+      openIdle(gateway.port, () => {
+        evicted += 1
+      })
+    // Less than the time after which silent ones are ended anyway.
+    await until(() => evicted === 32, 4_000)
+    expect((await attempt(gateway.url, { identity, token: token() })).hello).not.toBeNull()
+    expect(peer.socket.readyState).toBe(1)
+  })
+
+  test('M11: refused upgrades keep their place until they are closed', async () => {
+    const gateway = await start({ limits: { socketsBeforeUpgrade: 4, closeGraceMs: 60_000 } })
+    const request = upgradeRequest(gateway.port, { Host: 'evil.example' })
+    let closed = 0
+    for (let index = 0; index < 12; index++) {
+      const socket = connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        closed += 1
+      })
+      socket.resume()
+      idle.push(socket)
+      socket.write(request)
+    }
+    // Such a peer hears of its end only by sending on.
+    await until(() => {
+      for (const socket of idle) socket.write('x')
+      return closed >= 8
+    })
+    expect(closed).toBe(8)
+  })
+
+  test.skipIf(process.platform === 'win32')(
+    'M11: a thousand that say nothing and come back at once do not keep an honest client out',
+    async () => {
+      const { said } = await startElsewhere('gateway.ts', directory, 600)
+      const { url } = JSON.parse(said) as { url: string }
+      const port = Number(new URL(url).port)
+      let open = true
+      const flood = () =>
+        openIdle(port, () => {
+          if (open) setTimeout(flood, 1)
+        })
+      for (let index = 0; index < 1_000; index++) flood()
+      await until(() => idle.filter(socket => socket.readyState === 'open').length >= 256)
+      let admitted = 0
+      for (let round = 0; round < 30; round++) {
+        const tried = attempt(url, { identity: createEphemeralIdentity(), token: token() })
+        const late = new Promise<null>(resolve => setTimeout(() => resolve(null), 1_000))
+        const answer = await Promise.race([tried.catch(() => null), late])
+        if (answer !== null && answer.hello !== null) admitted += 1
+        if (admitted === 3) break
+      }
+      open = false
+      expect(admitted).toBe(3)
+    },
+    60_000,
+  )
 })
 
 describe('one per state directory', () => {

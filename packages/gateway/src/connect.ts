@@ -1,60 +1,29 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import {
-  type AdmissionFacts,
-  type AdmissionPolicy,
   answerTo,
   type ConnectionOrigin,
   type ConnectParams,
   type Decision,
   decide,
   type PeerAnswer,
-  PROTOCOL_RANGE,
   parseConnect,
   parseWish,
   type Refusal,
   type RuleId,
-  selectCredential,
-  verifyOpenClawProof,
 } from '@holdfast/handshake'
-import { type DeviceId, parseDeviceId } from '@holdfast/identity'
-import type { Admission, PairingStore } from '@holdfast/pairing-store'
+import type { DeviceId } from '@holdfast/identity'
+import type { Admission } from '@holdfast/pairing-store'
 import type { RawData, WebSocket } from 'ws'
-import type { Budgets } from './budgets.ts'
-import type { GateClock } from './clock.ts'
+import { attemptOf, digestOfCredentials, factsOfBadFrame, negotiate } from './connect-attempt.ts'
+import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
-import { type EventOutlet, faultyPart } from './gate-events.ts'
-import type { CurrentToken } from './gateway-token.ts'
+import { faultyPart } from './gate-events.ts'
 import { helloOk } from './hello.ts'
 import { closeSocket } from './internal/socket-closing.ts'
-import type { GateLimits } from './limits.ts'
-import { type ConnectionHost, LiveConnection } from './live-connection.ts'
-import type { LiveSessions, Session } from './live-sessions.ts'
+import { LiveConnection } from './live-connection.ts'
+import type { Session } from './live-sessions.ts'
 import { socketClassOf } from './upgrade.ts'
-import type { WrongTokenDelays } from './wrong-token-delay.ts'
-
-/** What a gate lends to each handshake. */
-export interface Desk {
-  readonly store: PairingStore
-  readonly policy: AdmissionPolicy
-  readonly limits: GateLimits
-  readonly clock: GateClock
-  readonly token: CurrentToken
-  readonly budgets: Budgets<ConnectHandshake>
-  readonly waiting: Budgets<ConnectHandshake>
-  readonly delays: WrongTokenDelays
-  readonly sessions: LiveSessions
-  readonly events: EventOutlet
-  readonly host: ConnectionHost
-  readonly approveCommand: (requestId: string) => string
-  /** Resolves when the gate may admit at all. */
-  readonly prepared: () => Promise<void>
-  /** The methods that `hello-ok` names. */
-  readonly methodNames: readonly string[]
-  readonly startedAtMs: number
-  /** An admitted connection, before its `hello-ok` is sent. */
-  readonly introduce: (connection: LiveConnection) => void
-}
 
 /** Which rule refuses: of the upgrade and budget rules, or of the admission rules. */
 type RefusingRule = RuleId | '0' | '1'
@@ -226,15 +195,7 @@ export class ConnectHandshake {
   }
 
   #refuseFrame(refusal: Refusal): void {
-    const facts: AdmissionFacts = {
-      frame: { ok: false, refusal },
-      credential: { kind: 'none' },
-      proof: { verdict: 'absent' },
-      origin: this.#origin,
-      policy: this.#desk.policy,
-      device: null,
-      room: { ok: true },
-    }
+    const facts = factsOfBadFrame(refusal, { origin: this.#origin, policy: this.#desk.policy })
     this.#refuseBy(decide(facts), refusal)
   }
 
@@ -252,26 +213,22 @@ export class ConnectHandshake {
       await desk.prepared()
       const token = await desk.token.read()
       if (this.#state !== 'deciding') return
-      const credential = selectCredential(params.auth, presented => token.matches(presented))
-      const proof = verifyOpenClawProof(params, {
-        roles: desk.policy.roles,
+      const attempt = attemptOf(params, wish, {
+        origin: this.#origin,
+        policy: desk.policy,
+        token,
         nonce: this.#nonce,
         nowMs: desk.clock.nowMs(),
       })
-      const attempt = {
-        frame: { ok: true, wish },
-        proof,
-        credential,
-        origin: this.#origin,
-        policy: desk.policy,
-        name: params.client.displayName,
-        claimedDeviceId: parseDeviceId(params.device?.id),
-        handsOutToken: true,
-      } as const
-      this.#session = desk.sessions.list(attempt)
+      const session = desk.sessions.list(attempt)
+      this.#session = session
+      if (this.#isTooMany(session)) {
+        this.refuse({ code: 'sockets-full' }, '0', { deviceId: session.deviceId })
+        return
+      }
       const admission = await desk.store.admit(attempt)
       desk.sessions.noteSuccess()
-      this.#conclude(admission, this.#session, { params, protocol })
+      this.#conclude(admission, session, { params, protocol })
     } catch (error) {
       const part = faultyPart(error)
       if (part === 'store') desk.sessions.noteFailure(error)
@@ -310,6 +267,7 @@ export class ConnectHandshake {
     this.#state = 'over'
     this.#leave()
     this.#raw?.removeListener('data', this.#countBytes)
+    if (this.#raw !== null) desk.unfinished.watch(this.#raw, connection)
     desk.budgets.release(this)
     this.#socket.removeListener('close', this.#onClose)
     this.#socket.on('close', closeCode => {
@@ -340,10 +298,15 @@ export class ConnectHandshake {
     this.#admitted(connection)
   }
 
+  /** Before the store is asked: it might hand out a token, which nobody would get. */
+  #isTooMany(session: Session): boolean {
+    const { sessions, limits, policy } = this.#desk
+    if (session.deviceId === null && policy.deviceless === null) return false
+    return sessions.isFull(session, limits.connectionsPerDevice)
+  }
+
   #delayOf(params: ConnectParams): number {
-    const { token, deviceToken, bootstrapToken, password } = params.auth
-    const shown = JSON.stringify([token, deviceToken, bootstrapToken, password])
-    const digest = createHash('sha256').update(shown).digest('base64url')
+    const digest = digestOfCredentials(params)
     return this.#desk.delays.delayFor(this.#origin.source, digest, this.#desk.clock.nowMs())
   }
 }
@@ -354,10 +317,4 @@ interface Told {
   readonly deviceId?: DeviceId | null
   readonly decision?: Decision
   readonly delayMs?: number
-}
-
-/** The highest protocol number that both speak, or `null`. */
-function negotiate(params: ConnectParams): number | null {
-  const highest = Math.min(params.maxProtocol, PROTOCOL_RANGE.max)
-  return highest >= Math.max(params.minProtocol, PROTOCOL_RANGE.min) ? highest : null
 }

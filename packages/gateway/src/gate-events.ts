@@ -43,7 +43,7 @@ export type GateEvent =
       /** The close code that the socket ended with (RFC 6455 §7.1.5). */
       readonly closeCode: number
       /** Why the gate cut it, or `null` where the peer or the author ended it. */
-      readonly cut: RefusalCode | 'slow-consumer' | 'unresponsive' | null
+      readonly cut: RefusalCode | 'slow-consumer' | 'unresponsive' | 'messages-unfinished' | null
     }
   /** The gate could not do its work; whoever it concerned was refused or cut. `error` is the cause. */
   | {
@@ -96,6 +96,16 @@ export class EventOutlet {
       } catch (error) {
         process.emitWarning(error instanceof Error ? error : 'a gate listener threw', 'HoldfastGateListener')
       }
+    }
+  }
+
+  /** Runs a listener of the author's. What it throws, or rejects with, is a fault, and ends nothing. */
+  run(listener: () => unknown): void {
+    try {
+      const outcome = listener()
+      if (outcome instanceof Promise) outcome.catch(error => this.fault('listener', error))
+    } catch (error) {
+      this.fault('listener', error)
     }
   }
 

@@ -18,8 +18,9 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { AuditWatch } from './audit-watch.ts'
 import { Budgets } from './budgets.ts'
 import { type GateClock, systemClock } from './clock.ts'
-import { ConnectHandshake, type Desk } from './connect.ts'
+import { ConnectHandshake } from './connect.ts'
 import type { Connection } from './connection.ts'
+import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { EventOutlet, faultyPart, type GateEvent } from './gate-events.ts'
 import { checkScopeOptions, type GateOptions } from './gate-options.ts'
@@ -29,6 +30,8 @@ import { completeLimits, type GateLimits } from './limits.ts'
 import type { LiveConnection } from './live-connection.ts'
 import { cut, LiveSessions } from './live-sessions.ts'
 import { CallDesk } from './methods.ts'
+import { TokenWatch } from './token-watch.ts'
+import { UnfinishedMessages } from './unfinished-messages.ts'
 import { type GatePeer, headersOfPeer, headersOfRequest, refuseUpgrade, upgradePolicyOf } from './upgrade.ts'
 import { WrongTokenDelays } from './wrong-token-delay.ts'
 
@@ -75,7 +78,9 @@ export function createGate(options: GateOptions): Gate {
   return new WebSocketGate(options)
 }
 
-const TOKEN_INTERVAL_MS = 5_000
+/** Each piece of a message costs memory beside its bytes. */
+const BYTES_PER_PIECE = 256
+const FRAGMENTS_PER_MESSAGE = 1_024
 
 class WebSocketGate implements Gate {
   readonly ready: Promise<void>
@@ -88,6 +93,7 @@ class WebSocketGate implements Gate {
   readonly #events: EventOutlet
   readonly #sessions: LiveSessions
   readonly #token: CurrentToken
+  readonly #tokenWatch: TokenWatch
   readonly #audit: AuditWatch | null
   readonly #desk: Desk
   readonly #server: WebSocketServer
@@ -97,7 +103,7 @@ class WebSocketGate implements Gate {
   readonly #detach = new Set<() => void>()
   #isPrepared = false
   #preparing: Promise<void>
-  readonly #timers = new Map<string, () => void>()
+  #callOffTick: () => void = () => undefined
   #isClosed = false
 
   constructor(options: GateOptions) {
@@ -115,6 +121,8 @@ class WebSocketGate implements Gate {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: this.#limits.frameBytes,
+      maxFragments: FRAGMENTS_PER_MESSAGE,
+      maxBufferedChunks: Math.max(1_024, Math.ceil(this.#limits.frameBytes / BYTES_PER_PIECE)),
       WebSocket: ReasonedSocket,
     })
     const { storeLossMs } = this.#limits
@@ -122,14 +130,14 @@ class WebSocketGate implements Gate {
     this.#sessions = new LiveSessions({ store, clock: this.#clock, events: this.#events, storeLossMs })
     const { auditHead: keeper } = options
     const watched = { store, clock: this.#clock, events: this.#events }
+    this.#tokenWatch = new TokenWatch({ ...watched, token: this.#token })
     this.#audit = keeper === undefined ? null : new AuditWatch({ ...watched, keeper })
     this.#desk = this.#openDesk()
     this.#preparing = this.#prepare()
     this.ready = this.#preparing
     // Reported as an event, and to each peer; a host that does not look at `ready` is not ended by it.
     this.ready.catch(error => this.#events.fault(faultyPart(error), error))
-    this.#every('tick', this.#limits.tickIntervalMs, () => this.#tick())
-    this.#every('token', TOKEN_INTERVAL_MS, () => this.#lookAtToken())
+    this.#scheduleTick()
   }
 
   attach(server: Server | TlsServer): () => void {
@@ -199,7 +207,8 @@ class WebSocketGate implements Gate {
   async close(): Promise<void> {
     this.#isClosed = true
     for (const detach of this.#detach) detach()
-    for (const callOff of this.#timers.values()) callOff()
+    this.#callOffTick()
+    this.#tokenWatch.close()
     this.#sessions.close()
     const closed = [...this.#sockets.keys()].map(
       socket => new Promise<void>(resolve => socket.once('close', () => resolve())),
@@ -229,12 +238,14 @@ class WebSocketGate implements Gate {
       waiting: new Budgets(limits.waitingForAnswer, below => randomInt(below)),
       delays: new WrongTokenDelays(limits.wrongTokenDelayMs),
       sessions: this.#sessions,
+      unfinished: new UnfinishedMessages(limits),
       events: this.#events,
       host: {
         roles: this.#roles,
         limits,
         clock: this.#clock,
         desk: callDesk,
+        events: this.#events,
         answersCalls: this.#options.methods !== undefined,
       },
       approveCommand: approveCommand ?? (requestId => `holdfast approve ${requestId}`),
@@ -256,13 +267,7 @@ class WebSocketGate implements Gate {
   }
 
   #introduce(connection: LiveConnection): void {
-    for (const listener of this.#connectionListeners) {
-      try {
-        listener(connection)
-      } catch (error) {
-        this.#events.fault('listener', error)
-      }
-    }
+    for (const listener of this.#connectionListeners) this.#events.run(() => listener(connection))
   }
 
   #reportUpgrade(decision: UpgradeDecision & { readonly outcome: 'refused' }, peerAddress: string): void {
@@ -292,26 +297,20 @@ class WebSocketGate implements Gate {
     await this.#audit?.begin()
     await store.putSettings({ roles, ceiling: trustedLocal === false ? null : trustedLocal.ceiling })
     await this.#token.read()
+    this.#tokenWatch.begin()
     this.#isPrepared = true
   }
 
-  #every(name: string, intervalMs: number, action: () => void): void {
-    const callOff = this.#clock.after(intervalMs, () => {
-      this.#every(name, intervalMs, action)
-      action()
+  #scheduleTick(): void {
+    this.#callOffTick = this.#clock.after(this.#limits.tickIntervalMs, () => {
+      this.#scheduleTick()
+      this.#tick()
     })
-    this.#timers.set(name, callOff)
   }
 
   #tick(): void {
     const payload = { ts: this.#clock.nowMs() }
     const frame = Buffer.from(JSON.stringify({ type: 'event', event: 'tick', payload }))
     for (const connection of this.#sessions.connections()) connection.tick(frame)
-  }
-
-  /** A rotation is noticed though nobody connects: the store then tells, and what the old token admitted is cut. */
-  #lookAtToken(): void {
-    if (!this.#isPrepared) return
-    this.#token.read().catch(error => this.#events.fault(faultyPart(error), error))
   }
 }

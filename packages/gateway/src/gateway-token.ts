@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { gatewayTokenCommitment } from '@holdfast/handshake'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { GatewayError } from './errors.ts'
 
@@ -29,12 +30,18 @@ export interface TokenReading {
   matches(presented: string): boolean
 }
 
-/** The gateway token as it is now. The store knows a generation before anybody is admitted by it. */
+/**
+ * The gateway token as its source has it now. The store knows a generation before anybody is admitted by it. Of answers
+ * that overtake each other the one that was asked for last counts: a slow one cannot bring an old token back.
+ */
 export class CurrentToken {
   readonly #source: GatewayTokenSource
   readonly #store: PairingStore
   #token: string | null = null
   #reading: Promise<TokenReading> | null = null
+  #asks = 0
+  /** The first ask whose answer still counts. */
+  #firstValid = 1
 
   constructor(source: GatewayTokenSource, store: PairingStore) {
     if (typeof source === 'string') checkTokenStrength(source)
@@ -47,13 +54,32 @@ export class CurrentToken {
    * next reading tries again.
    */
   async read(): Promise<TokenReading> {
+    const ask = ++this.#asks
     const token = await this.#ask()
+    if (ask < this.#firstValid) return this.#reading ?? this.read()
+    checkTokenStrength(token)
+    this.#firstValid = ask
     if (token !== this.#token || this.#reading === null) {
-      checkTokenStrength(token)
       this.#token = token
       this.#reading = this.#record(token)
     }
     return this.#reading
+  }
+
+  /** Is this the generation of the token that was taken last? */
+  serves(generationId: string | null): boolean {
+    return this.#token !== null && generationId === gatewayTokenCommitment(this.#token)
+  }
+
+  /**
+   * Asks the source anew, whatever was asked before, and tells the store: for when that names another generation.
+   *
+   * @throws as {@link read} does
+   */
+  async restore(): Promise<void> {
+    this.#reading = null
+    this.#firstValid = this.#asks + 1
+    await this.read()
   }
 
   async #ask(): Promise<string> {

@@ -1,5 +1,10 @@
 /** What a gate spends on peers. Counts, bytes and milliseconds. */
 export interface GateLimits {
+  /**
+   * Connections of `startGateway`'s server that have not been upgraded, for each class: this machine's, others'.
+   * Past it a random one is evicted. @defaultValue 256
+   */
+  readonly socketsBeforeUpgrade: number
   /** Sockets that have not authenticated, for each class: local, remote, browser. @defaultValue 64 */
   readonly unauthenticatedSockets: number
   /** From the upgrade to the decision. @defaultValue 5,000 ms */
@@ -10,8 +15,15 @@ export interface GateLimits {
   readonly wrongTokenDelayMs: number
   /** Sockets that wait for such an answer; past it a random one is answered at once. @defaultValue 256 */
   readonly waitingForAnswer: number
-  /** Size of a frame of an admitted connection. @defaultValue 26,214,400 bytes, the peer's known value */
+  /** Connections of one device; all peers without a device count as one. @defaultValue 256 */
+  readonly connectionsPerDevice: number
+  /** Size of a message of an admitted connection, as `hello-ok` tells it. @defaultValue 1,048,576 bytes */
   readonly frameBytes: number
+  /**
+   * Bytes of messages that have begun and not ended, of all connections that the gate upgraded; at least `frameBytes`.
+   * Past it the device that holds most of them loses a connection. @defaultValue 67,108,864 bytes
+   */
+  readonly unfinishedBytes: number
   /** Unsent bytes of one connection before it is cut. @defaultValue 52,428,800 bytes, the peer's known value */
   readonly bufferedBytes: number
   /** Calls of one connection that are being answered. @defaultValue 128 */
@@ -26,12 +38,15 @@ export interface GateLimits {
 
 /** The limits of a gate whose author gives none. */
 export const DEFAULT_LIMITS: GateLimits = {
+  socketsBeforeUpgrade: 256,
   unauthenticatedSockets: 64,
   handshakeMs: 5_000,
   connectBytes: 16_384,
   wrongTokenDelayMs: 5_000,
   waitingForAnswer: 256,
-  frameBytes: 26_214_400,
+  connectionsPerDevice: 256,
+  frameBytes: 1_048_576,
+  unfinishedBytes: 67_108_864,
   bufferedBytes: 52_428_800,
   callsInFlight: 128,
   tickIntervalMs: 30_000,
@@ -39,7 +54,7 @@ export const DEFAULT_LIMITS: GateLimits = {
   closeGraceMs: 1_000,
 }
 
-/** @throws TypeError where a limit is not a whole number above zero. */
+/** @throws TypeError where a limit is not a whole number above zero, or could never be kept together with another. */
 export function completeLimits(given: Partial<GateLimits>): GateLimits {
   const limits = { ...DEFAULT_LIMITS, ...given }
   for (const [name, value] of Object.entries(limits)) {
@@ -47,5 +62,6 @@ export function completeLimits(given: Partial<GateLimits>): GateLimits {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new TypeError(`${name} must be a whole number above 0`)
   }
+  if (limits.unfinishedBytes < limits.frameBytes) throw new TypeError('unfinishedBytes is below frameBytes')
   return limits
 }

@@ -13,12 +13,14 @@ import type { DeviceId } from '@holdfast/identity'
 import { WebSocket } from 'ws'
 import type { GateClock } from './clock.ts'
 import type { CallContext, CallHandler, Connection } from './connection.ts'
+import type { EventOutlet } from './gate-events.ts'
+import { createGuardedAbort } from './guarded-abort.ts'
 import { closeSocket } from './internal/socket-closing.ts'
 import type { GateLimits } from './limits.ts'
 import type { CallDesk } from './methods.ts'
 
 /** Why the gate ends a connection. */
-export type Cut = RefusalCode | 'slow-consumer' | 'unresponsive'
+export type Cut = RefusalCode | 'slow-consumer' | 'unresponsive' | 'messages-unfinished'
 
 /** What a connection is made of. */
 export interface Admitted {
@@ -36,6 +38,7 @@ export interface ConnectionHost {
   readonly limits: GateLimits
   readonly clock: GateClock
   readonly desk: CallDesk
+  readonly events: EventOutlet
   /** Does the gate answer calls, or are the frames the author's? */
   readonly answersCalls: boolean
 }
@@ -96,7 +99,8 @@ export class LiveConnection implements Connection {
   }
 
   onClose(listener: (closeCode: number) => void): () => void {
-    if (this.#closeCode !== null) listener(this.#closeCode)
+    const closeCode = this.#closeCode
+    if (closeCode !== null) this.#host.events.run(() => listener(closeCode))
     else this.#closeListeners.add(listener)
     return () => this.#closeListeners.delete(listener)
   }
@@ -107,18 +111,21 @@ export class LiveConnection implements Connection {
   }
 
   callContext(): CallContext {
-    this.#ending ??= new AbortController()
+    this.#ending ??= createGuardedAbort(listener => this.#host.events.run(listener))
     return { connection: this, signal: this.#ending.signal }
   }
 
-  /** Ends it for good: nothing more is sent but the close, nothing more is read, and calls under way are aborted. */
-  cut(by: Cut, closeCode: number, reason: string): void {
+  /**
+   * Ends it for good: nothing more is sent but the close, nothing more is heard, and calls under way are aborted. With
+   * `deaf` not one more byte is read.
+   */
+  cut(by: Cut, closeCode: number, reason: string, deaf = false): void {
     if (this.cutBy !== null || this.#closeCode !== null) return
     this.cutBy = by
     const { clock, limits } = this.#host
     // Whoever listens, the author too, hears nothing more of a peer that may do nothing more.
     this.socket.removeAllListeners('message')
-    closeSocket(this.socket, { code: closeCode, reason }, { clock, graceMs: limits.closeGraceMs })
+    closeSocket(this.socket, { code: closeCode, reason, deaf }, { clock, graceMs: limits.closeGraceMs })
     this.#ending?.abort()
   }
 
@@ -140,7 +147,7 @@ export class LiveConnection implements Connection {
     this.#ending?.abort()
     const listeners = [...this.#closeListeners]
     this.#closeListeners.clear()
-    for (const listener of listeners) listener(closeCode)
+    for (const listener of listeners) this.#host.events.run(() => listener(closeCode))
   }
 
   #readCalls(): void {

@@ -81,6 +81,13 @@ export class LiveSessions {
     if (siblings?.size === 0) this.#byDevice.delete(session.deviceId)
   }
 
+  /** Does the device have that many sessions beside this one? Those without a device count together, once admitted. */
+  isFull(session: Session, limit: number): boolean {
+    const { deviceId } = session
+    if (deviceId !== null) return (this.#byDevice.get(deviceId)?.size ?? 0) > limit
+    return this.connections().filter(connection => connection.deviceId === null).length >= limit
+  }
+
   connections(): LiveConnection[] {
     return [...this.#all].flatMap(session => session.connection ?? [])
   }

@@ -11,6 +11,8 @@ export interface GateMethod {
   handle(params: unknown, context: CallContext): unknown
 }
 
+const INTERNAL_ERROR: PeerError = { code: 'UNAVAILABLE', message: 'internal error' }
+
 /** The calls that the gate answers for its author. */
 export class CallDesk {
   readonly #methods: ReadonlyMap<string, GateMethod>
@@ -65,9 +67,19 @@ export class CallDesk {
       const payload = await this.#handlerOf(call, connection)(call, connection.callContext())
       connection.respond({ type: 'res', id: call.id, ok: true, payload: payload ?? {} })
     } catch (error) {
-      connection.respond({ type: 'res', id: call.id, ok: false, error: this.#toldOf(error) })
+      this.#tell(call, connection, this.#toldOf(error))
     } finally {
       connection.callsInFlight -= 1
+    }
+  }
+
+  /** What an author puts into `details` need not be JSON: it may be too deep, or a circle. */
+  #tell(call: CallFrame, connection: LiveConnection, error: PeerError): void {
+    try {
+      connection.respond({ type: 'res', id: call.id, ok: false, error })
+    } catch (cause) {
+      this.#events.fault('method', cause)
+      connection.respond({ type: 'res', id: call.id, ok: false, error: INTERNAL_ERROR })
     }
   }
 
@@ -85,6 +97,6 @@ export class CallDesk {
       return { code, message, ...(details !== undefined && { details }) }
     }
     this.#events.fault('method', error)
-    return { code: 'UNAVAILABLE', message: 'internal error' }
+    return INTERNAL_ERROR
   }
 }

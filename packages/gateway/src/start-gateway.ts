@@ -19,8 +19,10 @@ import type { GateOptions } from './gate-options.ts'
 import { takeGatewayLock } from './gateway-lock.ts'
 import { dialUrlOf, removeGatewayNote, withdrawGatewayNote } from './gateway-note.ts'
 import { gatewayTokenFile, openGatewayToken } from './gateway-token-file.ts'
+import { completeLimits } from './limits.ts'
 import type { GateMethod } from './methods.ts'
 import { pairingMethods } from './pairing-methods.ts'
+import { boundSocketsBeforeUpgrade } from './sockets-before-upgrade.ts'
 
 /** A whole gateway on a state directory. `app` or `directory` is required, and `trustedLocal` is for the author to decide. */
 export interface StartGatewayOptions
@@ -96,7 +98,8 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
           path: typeof store === 'string' ? resolve(store) : null,
           storeId: opened.storeId,
         }),
-      roles: options.roles ?? BUILT_IN_ROLES,
+      // A `null` out of a file is no table, and must not become the built-in one.
+      roles: options.roles === undefined ? BUILT_IN_ROLES : options.roles,
       methods: {
         health: healthMethod(clock, startedAtMs),
         ...pairingMethods(opened, { connectedDevices: () => connectedDevices(gate) }),
@@ -107,6 +110,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     await gate.ready
     const server = createHttpServer()
     gate.attach(server)
+    boundSocketsBeforeUpgrade(server, completeLimits(options.limits ?? {}).socketsBeforeUpgrade)
     const listening = await listen(server, options.host ?? '127.0.0.1', options.port ?? 0)
     undo.push(() => closeServer(server, gate))
     const url = dialUrlOf(listening)

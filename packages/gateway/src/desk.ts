@@ -1,0 +1,36 @@
+import type { AdmissionPolicy } from '@holdfast/handshake'
+import type { PairingStore } from '@holdfast/pairing-store'
+import type { Budgets } from './budgets.ts'
+import type { GateClock } from './clock.ts'
+import type { ConnectHandshake } from './connect.ts'
+import type { EventOutlet } from './gate-events.ts'
+import type { CurrentToken } from './gateway-token.ts'
+import type { GateLimits } from './limits.ts'
+import type { ConnectionHost, LiveConnection } from './live-connection.ts'
+import type { LiveSessions } from './live-sessions.ts'
+import type { UnfinishedMessages } from './unfinished-messages.ts'
+import type { WrongTokenDelays } from './wrong-token-delay.ts'
+
+/** What a gate lends to each handshake. */
+export interface Desk {
+  readonly store: PairingStore
+  readonly policy: AdmissionPolicy
+  readonly limits: GateLimits
+  readonly clock: GateClock
+  readonly token: CurrentToken
+  readonly budgets: Budgets<ConnectHandshake>
+  readonly waiting: Budgets<ConnectHandshake>
+  readonly delays: WrongTokenDelays
+  readonly sessions: LiveSessions
+  readonly unfinished: UnfinishedMessages
+  readonly events: EventOutlet
+  readonly host: ConnectionHost
+  readonly approveCommand: (requestId: string) => string
+  /** Resolves when the gate may admit at all. */
+  readonly prepared: () => Promise<void>
+  /** The methods that `hello-ok` names. */
+  readonly methodNames: readonly string[]
+  readonly startedAtMs: number
+  /** An admitted connection, before its `hello-ok` is sent. */
+  readonly introduce: (connection: LiveConnection) => void
+}
