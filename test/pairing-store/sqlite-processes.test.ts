@@ -134,32 +134,36 @@ describe('a store and its processes', () => {
     expect(rows.length).toBeLessThan(800)
   })
 
-  test('F43: whenever a process is killed, what it acknowledged is there, nothing is half made, and the store opens by itself', async () => {
-    const { path } = newPlace()
-    const { store, token } = await startStore(path)
-    const kinds = new Set<string>()
-    for (let round = 0; round < KILLS; round += 1) {
-      const { barrier } = newPlace()
-      const child = startChild({ task: 'acknowledge-mixed', path, barrier, token, index: round })
-      await release([child], barrier)
-      // So many steps, and a moment more: anywhere between this step and the next.
-      const enough = Math.floor(Math.random() * 8)
-      await until(() => toldBy([child]).length >= enough)
-      await wait(Math.random() * 20)
-      child.process.kill('SIGKILL')
-      await child.ended
-      const again = await openSqliteStore({ path })
-      for (const { kind, id } of toldBy([child])) {
-        kinds.add(kind)
-        await expectKept(again, kind, id, toldBy([child]))
+  test(
+    'F43: whenever a process is killed, what it acknowledged is there, nothing is half made, and the store opens by itself',
+    async () => {
+      const { path } = newPlace()
+      const { store, token } = await startStore(path)
+      const kinds = new Set<string>()
+      for (let round = 0; round < KILLS; round += 1) {
+        const { barrier } = newPlace()
+        const child = startChild({ task: 'acknowledge-mixed', path, barrier, token, index: round })
+        await release([child], barrier)
+        // So many steps, and a moment more: anywhere between this step and the next.
+        const enough = Math.floor(Math.random() * 8)
+        await until(() => toldBy([child]).length >= enough)
+        await wait(Math.random() * 20)
+        child.process.kill('SIGKILL')
+        await child.ended
+        const again = await openSqliteStore({ path })
+        for (const { kind, id } of toldBy([child])) {
+          kinds.add(kind)
+          await expectKept(again, kind, id, toldBy([child]))
+        }
+        await again.close()
       }
-      await again.close()
-    }
-    if (KILLS > 5)
-      expect([...kinds].sort()).toEqual(['approved', 'joined', 'registered', 'revoked', 'rotated'])
-    await expectWhole(path, store)
-    await store.close()
-  })
+      if (KILLS > 5)
+        expect([...kinds].sort()).toEqual(['approved', 'joined', 'registered', 'revoked', 'rotated'])
+      await expectWhole(path, store)
+      await store.close()
+    },
+    60_000 + KILLS * 5_000,
+  )
 
   test('F43 control: a word that is given before the deed is found to be broken', async () => {
     const { path } = newPlace()
