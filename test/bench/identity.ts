@@ -103,7 +103,7 @@ async function launchingTogether(folder: string): Promise<Comparison> {
     title: `${LAUNCHED} processes, first launch together`,
     unit: 'ms',
     against: `${LAUNCHED} programs that do nothing`,
-    rounds: 8,
+    rounds: 5,
     ours: () => launch(program('open'), join(folder, `launched-${launched++}`)),
     bare: () => launch(program('nothing'), folder),
   })
