@@ -17,7 +17,10 @@ export interface OpenClawInspectOptions {
 
 /** One of the known traps, with its facts. No fact is secret. */
 export type OpenClawTrap =
-  /** A device has less than OpenClaw's own command line asks for: what asks for more waits for a person. Up to 2026.8. */
+  /**
+   * OpenClaw's own device, or this install's, has less than its clients ask for: what asks for more waits for a person. Up to
+   * 2026.8.
+   */
   | { readonly trap: 'scopes-stuck'; readonly deviceId: string; readonly missing: readonly string[] }
   /** A request that nobody answered: as long as it lies about, no later wish of that device is let through silently. */
   | { readonly trap: 'request-poisoned'; readonly deviceId: string; readonly requestId: string }
@@ -84,7 +87,10 @@ export async function inspectOpenClaw(options: OpenClawInspectOptions = {}): Pro
       ...(database === null ? [] : twoIdentities(state, inFile.deviceId, inDatabase.deviceId)),
       // The command line of 2026.9 shows no device to a gateway of its machine, which gives more without asking anybody.
       ...(database === null
-        ? [...regenerated(books, mine, own.deviceId, surroundings), ...stuck(books, mine)]
+        ? [
+            ...regenerated(books, mine, own.deviceId, surroundings),
+            ...stuck(books, own.deviceId, options.deviceId),
+          ]
         : []),
       ...poisoned(books),
       ...drifted(books),
@@ -143,17 +149,20 @@ function regenerated(
 
 const ROLES = defineRoles(BUILT_IN_ROLES)
 
-function stuck({ paired }: OpenClawBooks, mine: readonly string[]): OpenClawTrap[] {
+/** What the command line of 2026.2 asks for. Later ones ask for more, and their gateways take admin for all of it. */
+const COMMAND_LINE_SCOPES = ['operator.admin', 'operator.approvals', 'operator.pairing'] as const
+
+function stuck({ paired }: OpenClawBooks, own: string | null, installId: string | undefined): OpenClawTrap[] {
   return paired
-    .filter(({ deviceId }) => mine.includes(deviceId))
+    .filter(({ deviceId }) => deviceId === own || deviceId === installId)
     .flatMap(row => {
-      const missing = missingOf(row)
+      const missing = missingOf(row, row.deviceId === installId ? OPENCLAW_SCOPES : COMMAND_LINE_SCOPES)
       return missing.length === 0 ? [] : [{ trap: 'scopes-stuck', deviceId: row.deviceId, missing } as const]
     })
 }
 
 /** 2026.2 takes `operator.admin` for itself and reading only, so that implication is not counted on. */
-function missingOf({ scopes }: PairedRow): readonly string[] {
+function missingOf({ scopes }: PairedRow, needed: readonly string[]): readonly string[] {
   const role = parseRole(ROLES, 'operator')
   const small = scopes.filter(scope => scope !== 'operator.admin')
   const held: ReadonlySet<string> =
@@ -164,7 +173,7 @@ function missingOf({ scopes }: PairedRow): readonly string[] {
           role,
           small.flatMap(scope => parseScopes(ROLES, role, [scope]) ?? []),
         )
-  return OPENCLAW_SCOPES.filter(scope => !scopes.includes(scope) && !held.has(scope))
+  return needed.filter(scope => !scopes.includes(scope) && !held.has(scope))
 }
 
 function poisoned({ pending }: OpenClawBooks): OpenClawTrap[] {
