@@ -27,6 +27,8 @@ export interface ModelDevice {
 interface ModelRequest {
   readonly device: number
   readonly name: Name
+  /** Was the gateway token shown when it was opened? */
+  readonly token: boolean
   readonly createdMs: number
   seenMs: number
 }
@@ -64,13 +66,14 @@ export class StoreModel {
       this.devices.set(index, { standing, generation, revoked: false, grant: null, narrowed: null })
       return 'admitted'
     }
-    this.#ask(index, name)
+    this.#ask(index, name, token)
     return 'pairing-required'
   }
 
-  #ask(device: number, name: Name): void {
+  #ask(device: number, name: Name, token: boolean): void {
     const open = this.open().find(each => each.device === device && each.name === name)
-    if (open === undefined) this.requests.push({ device, name, createdMs: this.nowMs, seenMs: this.nowMs })
+    if (open === undefined)
+      this.requests.push({ device, name, token, createdMs: this.nowMs, seenMs: this.nowMs })
     else if (this.nowMs - open.seenMs >= 1_000) open.seenMs = this.nowMs
   }
 
@@ -85,10 +88,12 @@ export class StoreModel {
     this.requests = this.requests.filter(each => each.device !== device || each.name !== name)
   }
 
-  give(index: number, name: Name): void {
+  /** `token`: the device, where it is new, had shown the gateway token: its program can read it. */
+  give(index: number, name: Name, token = false): void {
+    const generation = token ? this.#generation : null
     const fresh = {
       standing: 'approved',
-      generation: null,
+      generation,
       revoked: false,
       grant: null,
       narrowed: null,

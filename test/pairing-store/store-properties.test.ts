@@ -133,7 +133,7 @@ class Pair {
           ? await store.approveRequest(requestId, { ...WRITER, expectedDigest })
           : await store.rejectRequest(requestId, WRITER)
         expect(answer.outcome).toBe(approves ? 'approved' : 'rejected')
-        if (approves) model.give(request.device, request.name)
+        if (approves) model.give(request.device, request.name, request.token)
         model.close(request.device, request.name)
         return
       }
