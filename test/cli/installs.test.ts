@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { childEnvironment, connectToGateway } from '@holdfast/spawner'
@@ -67,6 +67,22 @@ describe('one install is not another', () => {
       OPENCLAW_GATEWAY_TOKEN: stale,
     }
     const { answer } = await runProgram(CONNECT, { env, args: ['subagents', 'operator.read'] })
+    expect(answer).toMatchObject([{ ok: true }])
+  })
+})
+
+describe('a token file that an editor touched', () => {
+  test('is read alike by the gateway and by its children', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    const gateway = await startGatewayProcess(stateDir, '--app', 'subagents')
+    const path = join(stateDir, 'gateway-token', 'token')
+    writeFileSync(path, `\uFEFF${readFileSync(path, 'utf8')}\r\n\n`, { mode: 0o600 })
+    gateway.program.kill('SIGTERM')
+    await gateway.program.outcome
+    await startGatewayProcess(stateDir, '--app', 'subagents')
+    const identity = await openIdentity({ app: 'subagents', directory: stateDir })
+    const args = ['subagents', 'operator.read']
+    const { answer } = await runProgram(CONNECT, { env: childEnvironment(identity), args })
     expect(answer).toMatchObject([{ ok: true }])
   })
 })

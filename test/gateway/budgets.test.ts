@@ -58,7 +58,7 @@ describe('places before authentication', () => {
     const evicted = flood.filter(peer => peer.socket.readyState !== 1)
     expect(evicted).toHaveLength(22)
     for (const peer of evicted) {
-      expect(await peer.closed).toEqual({ code: 1013, reason: 'too many sockets before authentication' })
+      expect(await peer.closed).toEqual({ code: 1013, reason: 'too many sockets' })
       expect(peer.frames.at(-1)).toMatchObject({
         payload: { error: { details: { refusal: 'sockets-full' } } },
       })

@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, statfsSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { type Finding, inspectIdentity, openIdentity, resetIdentity } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
 import { judgeLocation } from '../../packages/identity/src/internal/location-findings.ts'
@@ -7,13 +7,14 @@ import { chooseLocation } from '../../packages/identity/src/internal/state-locat
 import { runProgram, startProgram } from '../support/processes.ts'
 import { freshFolder, treeOf } from './state-folder.ts'
 
+const onWindows = process.platform === 'win32'
 const asRoot = process.geteuid?.() === 0
 const holder = new URL('./programs/hold-lock.ts', import.meta.url)
 const inspector = new URL('./programs/inspect.ts', import.meta.url)
 
-/** What tests in a temporary folder are always told. */
+/** Without what tests in a temporary folder are always told; in Wine, which has no access lists, that as well. */
 const withoutPlace = (findings: readonly Finding[]): readonly Finding[] =>
-  findings.filter(({ code }) => code !== 'EPHEMERAL_STATE')
+  findings.filter(({ code }) => code !== 'EPHEMERAL_STATE' && code !== 'ACCESS_LIST_UNKNOWN')
 
 async function installed(): Promise<{ directory: string; id: string; keyFile: string }> {
   const directory = join(freshFolder(), 'state')
@@ -29,7 +30,8 @@ describe('inspectIdentity', () => {
     expect(seen.paths.map(({ path }) => path)).toEqual([directory, join(directory, 'device'), keyFile])
     for (const { path, mode, ownerUid } of seen.paths) {
       const { mode: truly, uid } = lstatSync(path)
-      expect({ mode, ownerUid }).toEqual({ mode: truly & 0o7777, ownerUid: uid })
+      const closed = onWindows ? { mode: null, ownerUid: null } : { mode: truly & 0o7777, ownerUid: uid }
+      expect({ mode, ownerUid }).toEqual(closed)
     }
     expect(withoutPlace(seen.findings)).toEqual([])
   })
@@ -88,7 +90,10 @@ describe('inspectIdentity', () => {
     mkdirSync(young)
     const seen = await inspectIdentity({ directory })
     const kinds = Object.fromEntries(
-      seen.leftovers.map(({ path, kind, state }) => [path.slice(directory.length + 1), `${state} ${kind}`]),
+      seen.leftovers.map(({ path, kind, state }) => [
+        path.slice(directory.length + 1).replaceAll(sep, '/'),
+        `${state} ${kind}`,
+      ]),
     )
     expect(kinds).toEqual({
       'install.lock': 'dead lock',
@@ -112,17 +117,20 @@ describe('inspectIdentity', () => {
     expect(left.sort()).toEqual([young, setAside].sort())
   })
 
-  test('F31: a lock that is held is alive, named with its holder, and not removed', async () => {
-    const { directory } = await installed()
-    const program = startProgram(holder, { args: [directory] })
-    await program.printed('holding')
-    const { leftovers, removed } = await inspectIdentity({ directory, clearLeftovers: true })
-    expect(leftovers).toMatchObject([{ kind: 'lock', state: 'live', safeToRemove: false }])
-    expect(leftovers[0]?.holder).toContain(`pid ${program.process.pid}`)
-    expect(removed).toEqual([])
-    program.kill('SIGUSR2')
-    expect((await program.outcome).answer).toEqual({ held: true })
-  })
+  test.runIf(!onWindows)(
+    'F31: a lock that is held is alive, named with its holder, and not removed',
+    async () => {
+      const { directory } = await installed()
+      const program = startProgram(holder, { args: [directory] })
+      await program.printed('holding')
+      const { leftovers, removed } = await inspectIdentity({ directory, clearLeftovers: true })
+      expect(leftovers).toMatchObject([{ kind: 'lock', state: 'live', safeToRemove: false }])
+      expect(leftovers[0]?.holder).toContain(`pid ${program.process.pid}`)
+      expect(removed).toEqual([])
+      program.kill('SIGUSR2')
+      expect((await program.outcome).answer).toEqual({ held: true })
+    },
+  )
 
   test.runIf(process.platform === 'linux' && statfsSync('/dev/shm').type === 0x01021994)(
     'F08: a directory in memory is one warning that names it',

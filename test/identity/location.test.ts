@@ -74,7 +74,7 @@ describe('where the state is', () => {
 
   test('F14: a profile is never overruled by the variable, and is an install of its own', async () => {
     const [home, variable] = [freshFolder(), freshFolder()]
-    const env = { HOME: home, HOLDFAST_DIR_DEMO: variable }
+    const env = { ...homeAt(home), HOLDFAST_DIR_DEMO: variable }
     const a = await openAs({ app: 'demo', profile: 'a' }, env)
     const b = await openAs({ app: 'demo', profile: 'b' }, env)
     expect(a).toMatchObject({ created: true })

@@ -108,7 +108,7 @@ describe('which token is shown', () => {
     const gateway = await gatewayFor()
     const connecting = connectToGateway({ directory, url: gateway.url, ...WISH })
     const { detail } = await failureOf(connecting, 'GATEWAY_TOKEN_UNUSABLE')
-    expect(detail.fix).toContain(`holdfast token rotate --state-dir '${directory}'`)
+    expect(detail.fix).toContain(`holdfast token rotate --state-dir ${directory}`)
     expect(gateway.connects).toHaveLength(0)
   })
 

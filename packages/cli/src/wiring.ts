@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import process from 'node:process'
-import { locateState, type StateLocation } from '@holdfast/identity/state'
+import { locateState, type StateLocation, shellWord } from '@holdfast/identity/state'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { nowMs } from './clock.ts'
 import { CommandError } from './errors.ts'
@@ -125,7 +125,7 @@ export function refuseForeignOwner(wiring: Wiring): void {
   for (const path of [wiring.storePath, wiring.location.directory]) {
     const ownerUid = ownerOf(path)
     if (ownerUid === null || ownerUid === uid) continue
-    const command = ['holdfast', ...withoutPlace(process.argv.slice(2))].map(quote).join(' ')
+    const command = ['holdfast', ...withoutPlace(process.argv.slice(2))].map(shellWord).join(' ')
     const fix = `sudo -u '#${ownerUid}' ${command} ${placeOptions(wiring)}`
     throw new CommandError('OWNER_DIFFERS', { path, ownerUid, uid, fix })
   }
@@ -148,13 +148,8 @@ function withoutPlace(words: readonly string[]): string[] {
 
 /** The options that name this install and its store on another command line. */
 export function placeOptions({ location, storePath }: Wiring): string {
-  const store = storePath === location.store ? '' : ` --store ${quote(storePath)}`
-  return `--state-dir ${quote(location.directory)}${store}`
-}
-
-/** A word as a shell takes it. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+  const store = storePath === location.store ? '' : ` --store ${shellWord(storePath)}`
+  return `--state-dir ${shellWord(location.directory)}${store}`
 }
 
 /** Who owns what is there, or `null` where nothing is. Where we may not look, it is whoever owns what bars the way. */

@@ -29,7 +29,10 @@ export interface GateOptions extends UpgradeOptions {
   readonly publicAddresses?: readonly string[]
   /** Peers without a device, over direct loopback with the gateway token: the fixed scopes they get. @defaultValue none such */
   readonly deviceless?: { readonly scopes: readonly string[] }
-  /** The command that cures `pairing-required`, told to direct local peers. @defaultValue `holdfast approve <id>` */
+  /**
+   * The command that cures `pairing-required`, told to direct local peers. @defaultValue `holdfast approve <id>`, and
+   * from `startGateway` with the options that name its state directory and store
+   */
   readonly approveCommand?: (requestId: string) => string
   /** Where the head of the store's audit log is kept. A store that is behind it is refused. @defaultValue it is not kept */
   readonly auditHead?: AuditHeadKeeper

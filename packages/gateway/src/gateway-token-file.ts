@@ -1,10 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { publishOnce, readPrivateFile, type StateLocation } from '@holdfast/identity/state'
+import { GATEWAY_TOKEN, publishOnce, readGatewayToken, type StateLocation } from '@holdfast/identity/state'
 import { GatewayError } from './errors.ts'
-
-/** Where the gateway token lies in a state directory. */
-const TOKEN_PATH = 'gateway-token/token'
 
 /** A new gateway token: 256 random bits, as 43 characters of base64url. */
 export function createGatewayToken(): string {
@@ -17,7 +14,7 @@ export function createGatewayToken(): string {
  * @throws {@link IdentityError} as the reading and publishing of private files do
  */
 export async function openGatewayToken(location: StateLocation): Promise<string> {
-  await publishOnce(location, TOKEN_PATH, Buffer.from(createGatewayToken()))
+  await publishOnce(location, GATEWAY_TOKEN, Buffer.from(createGatewayToken()))
   return readToken(location)
 }
 
@@ -40,9 +37,7 @@ function stampOf(path: string): string {
 }
 
 async function readToken(location: StateLocation): Promise<string> {
-  const bytes = await readPrivateFile(location, TOKEN_PATH)
-  if (bytes === null) throw new GatewayError('GATEWAY_TOKEN_UNREADABLE', {})
-  return Buffer.from(bytes)
-    .toString('utf8')
-    .replace(/\r?\n$/, '')
+  const token = await readGatewayToken(location)
+  if (token === null) throw new GatewayError('GATEWAY_TOKEN_UNREADABLE', {})
+  return token
 }

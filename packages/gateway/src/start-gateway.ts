@@ -8,6 +8,7 @@ import {
   type LocationOptions,
   locateState,
   type StateLocation,
+  shellWord,
   writeGatewayNote,
 } from '@holdfast/identity/state'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
@@ -100,6 +101,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
         }),
       // A `null` out of a file is no table, and must not become the built-in one.
       roles: options.roles === undefined ? BUILT_IN_ROLES : options.roles,
+      approveCommand: options.approveCommand ?? approveCommandFor(location, store),
       methods: {
         health: healthMethod(clock, startedAtMs),
         ...pairingMethods(opened, { connectedDevices: () => connectedDevices(gate) }),
@@ -139,6 +141,17 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     await undoAll()
     throw error
   }
+}
+
+/** Works as it is, wherever it is run: it names this state directory, and the store where that lies elsewhere. */
+function approveCommandFor(
+  location: StateLocation,
+  store: string | PairingStore,
+): (requestId: string) => string {
+  const elsewhere = typeof store === 'string' && resolve(store) !== location.store
+  const place = `--state-dir ${shellWord(location.directory)}`
+  const options = elsewhere ? `${place} --store ${shellWord(resolve(store))}` : place
+  return requestId => `holdfast approve ${requestId} ${options}`
 }
 
 function healthMethod(clock: GateClock, startedAtMs: number): GateMethod {

@@ -117,7 +117,7 @@ const later = (closeCode: 1012 | 1013, detailsCode: string | null, message: stri
 // one. So whatever waiting cannot cure is told by one of that list; `AUTH_SCOPE_MISMATCH` makes them pause and keep their token.
 const ROWS: Readonly<Record<RefusalCode, Row>> = {
   'handshake-timeout': invalid(null, 'no connect in time'),
-  'sockets-full': later(1013, null, 'too many sockets before authentication'),
+  'sockets-full': later(1013, null, 'too many sockets'),
   'rate-limited': later(1013, 'AUTH_RATE_LIMITED', 'too many wrong credentials'),
   'frame-too-large': invalid(null, 'frame too large', { closeCode: 1009 }),
 

@@ -12,6 +12,7 @@ import { readSurroundings } from './internal/surroundings.ts'
 
 export { type GatewayNote, readGatewayNote, writeGatewayNote } from './gateway-note.ts'
 export type { PrivatePath } from './internal/private-path.ts'
+export { quoted as shellWord } from './internal/shell-words.ts'
 export type { LocationOptions, StateLocation } from './internal/state-location.ts'
 
 /**
@@ -37,6 +38,22 @@ export async function readPrivateFile(
 ): Promise<Uint8Array | null> {
   const { folder, file } = splitPrivatePath(path)
   return readOwned(location.directory, folder, file, SECRET_MODE, readSurroundings())
+}
+
+/** Where the gateway token lies: published with {@link publishOnce}, rotated with {@link replacePrivateFile}. */
+export const GATEWAY_TOKEN: PrivatePath = 'gateway-token/token'
+
+/**
+ * The gateway token of a state directory, or `null` where no gateway ever made one. What editors leave around a text (a
+ * byte order mark, blanks, line ends) is not part of it. Whether it is one that can be sent is for the caller to check.
+ *
+ * @throws {@link IdentityError} as {@link readPrivateFile} does
+ */
+export async function readGatewayToken(location: StateLocation): Promise<string | null> {
+  const bytes = await readPrivateFile(location, GATEWAY_TOKEN)
+  if (bytes === null) return null
+  const text = Buffer.from(bytes).toString('utf8')
+  return text.replace(/^\uFEFF/, '').replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
 }
 
 /**

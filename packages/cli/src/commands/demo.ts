@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type DeviceIdentity, openIdentity } from '@holdfast/identity'
-import { readGatewayNote, readPrivateFile } from '@holdfast/identity/state'
+import { readGatewayNote, readGatewayToken } from '@holdfast/identity/state'
 import { runChildren } from '../demo/children.ts'
 import { type GatewayProcess, startGatewayProcess } from '../demo/gateway-process.ts'
 import { DEMO_SCOPES, type Tally, tally } from '../demo/reports.ts'
@@ -123,9 +123,8 @@ async function withoutHoldfast(wiring: Wiring, options: DemoOptions): Promise<nu
 
 /** The host can open the store itself, so that its identity is born trusted: no request, no prompt. */
 async function register(wiring: Wiring, identity: DeviceIdentity): Promise<void> {
-  const token = await readPrivateFile(wiring.location, 'gateway-token/token')
-  if (token === null) throw new CommandError('DEMO_FAILED', { reason: 'the gateway left no token' })
-  const gatewayToken = Buffer.from(token).toString('utf8').trim()
+  const gatewayToken = await readGatewayToken(wiring.location)
+  if (gatewayToken === null) throw new CommandError('DEMO_FAILED', { reason: 'the gateway left no token' })
   const answer = await withStore(wiring, store =>
     store.registerLocal({ identity, gatewayToken, role: 'operator', name: 'holdfast demo' }),
   )

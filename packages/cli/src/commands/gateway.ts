@@ -57,7 +57,6 @@ async function start(
       port: options.port,
       roles,
       trustedLocal: ceiling !== null && { ceiling },
-      approveCommand: requestId => `holdfast approve ${requestId} ${placeOptions(wiring)}`,
     })
   } catch (error) {
     // A scope of the ceiling that no role has: the words on the command line are wrong.

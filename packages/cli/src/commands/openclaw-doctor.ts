@@ -1,7 +1,8 @@
 import { findIdentity, isIdentityError } from '@holdfast/identity'
+import { shellWord } from '@holdfast/identity/state'
 import { inspectOpenClaw, type OpenClawTrap } from '@holdfast/openclaw'
 import { facts, plain } from '../render.ts'
-import { type CommandResult, placeOptions, quote, type Wiring } from '../wiring.ts'
+import { type CommandResult, placeOptions, type Wiring } from '../wiring.ts'
 import { placeOf } from './id-reset.ts'
 import { type OpenClawOptions, openClawPlace } from './openclaw-import.ts'
 
@@ -83,9 +84,9 @@ function helpFor(trap: OpenClawTrap, wiring: Wiring): string {
         ? `If it is yours: openclaw devices approve ${trap.requestId}; else: openclaw devices reject ${trap.requestId}`
         : 'See whose it is, and answer it: openclaw devices list'
     case 'key-unusable':
-      return `Restore it from a backup before OpenClaw runs again, or let it make another: ls -l ${quote(trap.path)}`
+      return `Restore it from a backup before OpenClaw runs again, or let it make another: ls -l ${shellWord(trap.path)}`
     case 'two-identities':
-      return `Stop the gateway, and set the file aside: mv ${quote(trap.path)} ${quote(`${trap.path}.aside`)}`
+      return `Stop the gateway, and set the file aside: mv ${shellWord(trap.path)} ${shellWord(`${trap.path}.aside`)}`
     case 'too-many-devices':
       return 'Remove those that nobody uses, one by one: openclaw devices remove ID'
     case 'token-drift':

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { DeviceId } from '@holdfast/identity'
-import { replacePrivateFile, withInstallLock } from '@holdfast/identity/state'
+import { GATEWAY_TOKEN, replacePrivateFile, withInstallLock } from '@holdfast/identity/state'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
@@ -27,7 +27,7 @@ async function rotateIn(wiring: Wiring, store: PairingStore, revokes: boolean): 
   const revoked = revokes ? await revokeRegistered(store) : []
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
   // The file first: a gateway follows the file, and tells the store itself if this process dies in between.
-  const replaced = await replacePrivateFile(wiring.location, 'gateway-token/token', Buffer.from(token))
+  const replaced = await replacePrivateFile(wiring.location, GATEWAY_TOKEN, Buffer.from(token))
   if (!replaced) {
     throw new CommandError('TOKEN_MISSING', {
       path: wiring.location.gatewayToken,

@@ -3,8 +3,9 @@ import { isIdentityError } from '@holdfast/identity'
 import {
   type GatewayNote,
   readGatewayNote,
-  readPrivateFile,
+  readGatewayToken,
   type StateLocation,
+  shellWord,
 } from '@holdfast/identity/state'
 import { type ConnectPlan, isToken } from '../connect-options.ts'
 import { SpawnerError } from '../errors.ts'
@@ -20,7 +21,7 @@ export interface Whereabouts {
  * Look, anew for each attempt: a gateway that restarts may listen elsewhere, and a token may have been rotated.
  *
  * @throws {@link SpawnerError} `GATEWAY_NOT_FOUND`, `GATEWAY_UNEXPECTED`, `PROTOCOL_UNSUPPORTED`,
- * `GATEWAY_TOKEN_UNUSABLE`; and what `readGatewayNote` and `readPrivateFile` throw about files that others can change.
+ * `GATEWAY_TOKEN_UNUSABLE`; and what `readGatewayNote` and `readGatewayToken` throw about files that others can change.
  */
 export async function findGateway(plan: ConnectPlan, location: StateLocation | null): Promise<Whereabouts> {
   const note = location === null ? null : await readGatewayNote(location)
@@ -55,27 +56,17 @@ function checkNote(note: GatewayNote, plan: ConnectPlan, location: StateLocation
 
 async function findToken(plan: ConnectPlan, location: StateLocation | null): Promise<Whereabouts['token']> {
   if (plan.token !== null) return { from: 'option', text: plan.token }
-  const bytes = location === null ? null : await readToken(location)
-  if (location === null || bytes === null) return null
-  const text = tokenIn(bytes)
+  const text = location === null ? null : await readToken(location)
+  if (location === null || text === null) return null
   if (isToken(text)) return { from: 'file', text }
-  const place = `'${location.directory.replaceAll("'", `'\\''`)}'`
-  const fix = `Make a new one: holdfast token rotate --state-dir ${place}`
+  const fix = `Make a new one: holdfast token rotate --state-dir ${shellWord(location.directory)}`
   throw new SpawnerError('GATEWAY_TOKEN_UNUSABLE', { path: location.gatewayToken, fix })
 }
 
-/** What editors leave around a text is not part of the token: a byte order mark, blanks, line ends. */
-function tokenIn(bytes: Uint8Array): string {
-  return Buffer.from(bytes)
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
-}
-
 /** The token file is not for everybody: where this process may not read it, the device's key has to be enough. */
-async function readToken(location: StateLocation): Promise<Uint8Array | null> {
+async function readToken(location: StateLocation): Promise<string | null> {
   try {
-    return await readPrivateFile(location, 'gateway-token/token')
+    return await readGatewayToken(location)
   } catch (error) {
     if (isIdentityError(error, 'KEY_FILE_FOREIGN') || isIdentityError(error, 'KEY_FILE_UNREADABLE'))
       return null
