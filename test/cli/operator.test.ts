@@ -71,8 +71,8 @@ describe('a child that asks for more than the ceiling', () => {
     expect(await connect('operator.admin')).toMatchObject([{ ok: true }])
   })
 
-  test('C8: a prefix of a request id, or "latest", approves nothing', async () => {
-    const { stateDir, connect } = await install()
+  test('C8 F73: a prefix of a request id, or "latest", approves nothing; no attempt to approve dials the gateway or replaces the request', async () => {
+    const { stateDir, gateway, connect } = await install()
     const [admin] = await connect('operator.admin')
     const requestId = String(admin?.detail?.['requestId'])
     for (const word of [requestId.slice(0, 8), 'latest', '__proto__']) {
@@ -90,7 +90,13 @@ describe('a child that asks for more than the ceiling', () => {
       '--json',
     ])
     expect(changed.answer).toMatchObject({ error: { code: 'REQUEST_CHANGED' } })
+    expect(gateway.events().filter(({ event }) => event !== 'closed')).toMatchObject([
+      { event: 'request' },
+      { event: 'refused', refusal: 'pairing-required' },
+    ])
     expect(await holdfastJson(stateDir, 'requests')).toMatchObject({ requests: [{ requestId }] })
+    await holdfastJson(stateDir, 'approve', requestId)
+    expect(await connect('operator.admin')).toMatchObject([{ ok: true }])
   })
 
   test('a rejected request is gone, and the device stays as it was', async () => {

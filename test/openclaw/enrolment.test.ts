@@ -42,7 +42,7 @@ describe('enrolling at a gateway of ours', () => {
     expect(enrolment).toEqual({
       outcome: 'approval-needed',
       requestId: request?.requestId,
-      command: `holdfast approve ${request?.requestId}`,
+      command: expect.stringMatching(new RegExp(`^holdfast approve ${request?.requestId} --state-dir /`)),
       did: [],
     })
     const strangers = (await store.listDevices()).items.filter(({ deviceId }) => deviceId !== identity.id)

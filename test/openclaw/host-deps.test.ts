@@ -204,12 +204,19 @@ describe('device tokens', () => {
       const outcomes = await startTogether(program, count, index => ({
         args: [mode, directory, `role-${index}`],
       }))
+      if (mode === 'one-file') return entriesOf(readFileSync(join(directory, 'tokens.json'), 'utf8'))
       expect(outcomes.map(({ exitCode, stderr }) => ({ exitCode, stderr }))).toEqual(
         outcomes.map(() => ({ exitCode: 0, stderr: '' })),
       )
-      return mode === 'one-file'
-        ? Object.keys(JSON.parse(readFileSync(join(directory, 'tokens.json'), 'utf8'))).length
-        : readdirSync(folder()).length
+      return readdirSync(folder()).length
+    }
+    // Two writers at once can leave a file that is no JSON any more: then all of it is lost.
+    const entriesOf = (text: string): number => {
+      try {
+        return Object.keys(JSON.parse(text)).length
+      } catch {
+        return 0
+      }
     }
     expect(await stored('host-deps')).toBe(count)
     const host = deps()
