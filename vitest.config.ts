@@ -8,7 +8,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/packages'],
     // A bound for a hung test, not a measurement: process races start hundreds of Node processes on two cores.
-    testTimeout: 120_000,
+    // The long lane plays twenty rounds and more of each in one test.
+    testTimeout: process.env['HOLDFAST_LONG'] === undefined ? 120_000 : 900_000,
     hookTimeout: 60_000,
     fileParallelism: false,
   },
