@@ -192,7 +192,9 @@ describe('a store and its processes', () => {
       await release(children, barrier)
       expect(await Promise.all(children.map(each => each.ended))).toEqual(Array(8).fill(0))
       expect(new Set(toldBy(children).map(each => each.id)).size).toBe(1)
-      expect(readdirSync(join(path, '..'))).toEqual(['store.sqlite'])
+      // Where the last two close at once, neither is the last to SQLite, and its journal stays for the next to open.
+      const left = readdirSync(join(path, '..')).filter(name => !/^store\.sqlite-(wal|shm)$/.test(name))
+      expect(left).toEqual(['store.sqlite'])
     }
   })
 

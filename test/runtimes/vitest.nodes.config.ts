@@ -8,6 +8,6 @@ export default mergeConfig(
   base,
   defineConfig({
     root: fileURLToPath(new URL('../..', import.meta.url)),
-    test: { setupFiles: ['test/runtimes/same-node.ts'] },
+    test: { setupFiles: ['test/runtimes/same-node.ts'], fileParallelism: false },
   }),
 )
