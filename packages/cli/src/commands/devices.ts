@@ -43,20 +43,22 @@ export async function revoke(
   argument: string,
   options: CommonOptions & { readonly role?: string; readonly keepRegistration?: boolean },
 ): Promise<CommandResult> {
+  let closed = false
   const done = await change(
     wiring,
     argument,
     'Revoked',
-    (store, deviceId) =>
-      store.revokeDevice(deviceId, {
+    async (store, deviceId) => {
+      const answer = await store.revokeDevice(deviceId, {
         by: BY,
         ...(options.role !== undefined && { role: options.role }),
         ...(options.keepRegistration !== undefined && { keepRegistration: options.keepRegistration }),
-      }),
+      })
+      closed = (await store.findGatewayToken())?.registers === false
+      return answer
+    },
     options,
   )
-  const generation = await withStore(wiring, store => store.findGatewayToken())
-  const closed = generation !== null && !generation.registers
   const note = `New devices of that machine need a person, until: holdfast token rotate ${placeOptions(wiring)}`
   return {
     json: { ...done.json, registrationClosed: closed },

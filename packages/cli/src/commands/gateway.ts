@@ -68,7 +68,7 @@ async function start(
 
 /** Of the scopes that are given by default, those that the operator's own roles have. */
 function defaultCeiling(roles: RoleDeclarations): readonly string[] {
-  const known = new Set(Object.values(roles ?? {}).flatMap(scopes => Object.keys(scopes ?? {})))
+  const known = new Set(Object.values(roles).flatMap(scopes => Object.keys(scopes)))
   return DEFAULT_CEILING.filter(scope => known.has(scope))
 }
 

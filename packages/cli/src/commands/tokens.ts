@@ -1,5 +1,5 @@
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
-import type { DeviceTokenRecord } from '@holdfast/pairing-store'
+import type { DeviceTokenRecord, PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { moment, plain, table } from '../render.ts'
 import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
@@ -22,9 +22,9 @@ export async function tokens(
   if (options.revoke !== undefined && options.rotate !== undefined) {
     throw new CommandError('USAGE', { reason: '--revoke and --rotate are two commands' })
   }
-  if (options.revoke !== undefined) await change(wiring, deviceId, options.revoke, 'revoke')
-  if (options.rotate !== undefined) await change(wiring, deviceId, options.rotate, 'rotate')
   const list = await withStore(wiring, async store => {
+    if (options.revoke !== undefined) await change(wiring, store, deviceId, options.revoke, 'revoke')
+    if (options.rotate !== undefined) await change(wiring, store, deviceId, options.rotate, 'rotate')
     if ((await store.findDevice(deviceId)) === null) throw unknownDevice(wiring, deviceId)
     return store.listDeviceTokens(deviceId)
   })
@@ -36,16 +36,15 @@ export async function tokens(
 
 async function change(
   wiring: Wiring,
+  store: PairingStore,
   deviceId: DeviceId,
   role: string,
   act: 'revoke' | 'rotate',
 ): Promise<void> {
   const by = { kind: 'store-writer' } as const
-  const answer = await withStore(wiring, store =>
-    act === 'revoke'
-      ? store.revokeDeviceToken(deviceId, { by, role })
-      : store.rotateDeviceToken(deviceId, { by, role, delivery: 'hello' }),
-  )
+  const answer = await (act === 'revoke'
+    ? store.revokeDeviceToken(deviceId, { by, role })
+    : store.rotateDeviceToken(deviceId, { by, role, delivery: 'hello' }))
   switch (answer.outcome) {
     case 'revoked':
     case 'rotated':
