@@ -12,6 +12,8 @@ export interface ProgramOptions {
   /** Flags for Node itself, such as `--import`. */
   readonly nodeFlags?: readonly string[]
   readonly cwd?: string
+  /** Words of a command that starts it, such as those of a container. They are put before Node and its arguments. */
+  readonly within?: readonly string[]
   /** What it reads on standard input. Empty, unless given. */
   readonly input?: string
 }
@@ -45,7 +47,9 @@ process.once('exit', () => {
 /** Start one program. It is killed with this process, if it still runs then. */
 export function startProgram(file: URL, options: ProgramOptions = {}): Program {
   const flags = ['--conditions=source', '--no-warnings', ...(options.nodeFlags ?? [])]
-  const child = spawn(process.execPath, [...flags, fileURLToPath(file), ...(options.args ?? [])], {
+  const words = [process.execPath, ...flags, fileURLToPath(file), ...(options.args ?? [])]
+  const [command = '', ...args] = [...(options.within ?? []), ...words]
+  const child = spawn(command, args, {
     cwd: options.cwd,
     env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
