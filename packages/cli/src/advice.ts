@@ -59,6 +59,7 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   // handshake
   ROLES_INVALID: 'The file of roles is JSON: { "role": { "scope": ["implied scope", …] or "*" } }.',
   WISH_INVALID: null,
+  DELEGATION_INVALID: null,
   // pairing-store
   STORE_BUSY: null,
   STORE_UNREADABLE: null,

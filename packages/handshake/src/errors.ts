@@ -4,6 +4,8 @@ export interface HandshakeFailures {
   ROLES_INVALID: { readonly reason: string }
   /** A wish that the caller wants to make cannot be said in this protocol. Nothing was signed or sent. */
   WISH_INVALID: { readonly reason: string }
+  /** A delegation that the caller wants to make cannot be said, or is not the issuer's to give. Nothing was signed. */
+  DELEGATION_INVALID: { readonly reason: string }
 }
 
 export type HandshakeErrorCode = keyof HandshakeFailures

@@ -24,6 +24,22 @@ export {
   type PresentedCredential,
   selectCredential,
 } from './credential.ts'
+export { type DelegateOptions, delegate } from './delegate.ts'
+export {
+  DELEGATION_CLOCK_TOLERANCE_MS,
+  type DelegationContext,
+  type DelegationFlaw,
+  type DelegationLink,
+  type DelegationVerdict,
+  idsIn,
+  isVerifiedDelegation,
+  MAX_DELEGATION_BYTES,
+  MAX_DELEGATION_LINKS,
+  MAX_DELEGATION_TTL_MS,
+  rootOf,
+  type VerifiedDelegation,
+  verifyDelegation,
+} from './delegation.ts'
 export {
   HandshakeError,
   type HandshakeErrorCode,
@@ -31,6 +47,7 @@ export {
   isHandshakeError,
 } from './errors.ts'
 export { explain } from './explanation.ts'
+export type { DelegationCaveats } from './internal/delegation-link.ts'
 export {
   type AuthClaim,
   type CallFrame,
