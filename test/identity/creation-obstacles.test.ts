@@ -231,6 +231,19 @@ describe('a holder of the lock', () => {
     expect((await openIdentity({ directory })).id).toBe(answer.id)
   })
 
+  test('F22: whose event loop is blocked is taken over as well, and goes on with its work as if nothing were', async () => {
+    const [directory, done] = [join(freshFolder(), 'state'), join(freshFolder(), 'done')]
+    const program = startProgram(holder, { args: [directory, done] })
+    await program.printed('holding')
+    const answer = await timed(directory)
+    expect(answer.created).toBe(true)
+    expect(answer.tookMs).toBeLessThan(5_000)
+    writeFileSync(done, '')
+    const { exitCode, answer: end, stderr } = await program.outcome
+    expect({ exitCode, end, stderr }).toEqual({ exitCode: 0, end: { held: false }, stderr: '' })
+    expect((await openIdentity({ directory })).id).toBe(answer.id)
+  })
+
   test('F23 F24: that is alive is not taken over, however coarse or wrong the times of its files are', async () => {
     const directory = join(freshFolder(), 'state')
     const program = startProgram(holder, { args: [directory] })
@@ -287,11 +300,19 @@ describe('a holder of the lock', () => {
   })
 })
 
-test.runIf(process.platform !== 'win32')('F78: a state directory that may only be read is said', async () => {
+test.runIf(process.geteuid?.() === 0)('F78: a state directory that may only be read is said', async () => {
   const directory = freshFolder()
-  chmodSync(join(directory), 0o500)
-  const program = { args: [JSON.stringify({ directory, asUid: 12345 })] }
-  const { answer } = await runProgram(opener, program)
-  chmodSync(directory, 0o700)
-  expect(answer).toMatchObject({ code: expect.stringMatching(/^(KEY_FILE_FOREIGN|KEY_FILE_UNREADABLE)$/) })
+  chmodSync(directory, 0o755)
+  const { answer } = await runProgram(opener, { args: [JSON.stringify({ directory, asUid: 12345 })] })
+  expect(answer).toMatchObject({
+    code: 'STATE_NOT_WRITABLE',
+    detail: {
+      path: directory,
+      errno: 'EACCES',
+      ownerUid: 0,
+      uid: 12345,
+      fix: expect.stringContaining("sudo -u '#0'"),
+    },
+  })
+  expect(treeOf(directory)).toEqual([])
 })

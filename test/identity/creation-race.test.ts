@@ -37,7 +37,7 @@ function expectOneIdentity(outcomes: readonly Outcome[], directory: string): voi
 }
 
 describe('first start', () => {
-  test(`F01 F26: ${MANY} processes that start together get one id, and exactly one created it`, async () => {
+  test(`F01 F26 C15: ${MANY} processes that start together get one id, and exactly one created it`, async () => {
     for (let round = 0; round < raceRounds; round++) {
       const directory = join(freshFolder(), 'state')
       const outcomes = await startTogether(opener, MANY, index => ({
@@ -72,7 +72,7 @@ describe('first start', () => {
     }
   })
 
-  test('F01: the race is real: without lock and publish step, processes disagree (negative control)', async () => {
+  test('F01 C15: the race is real: without lock and publish step, processes disagree (negative control)', async () => {
     let disagreed = false
     for (let round = 0; round < 10 && !disagreed; round++) {
       const directory = join(freshFolder(), 'state')

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -35,26 +37,48 @@ async function installed(): Promise<{ directory: string; keyFile: string; id: st
   return { directory, keyFile, id, bytes: readFileSync(keyFile) }
 }
 
-/** Every way to open refuses with this code, and the file is as it was. */
+/** The command that helps, by the code that it helps against. Each names what was refused, as one word of a command. */
+const COMMANDS: Readonly<Record<string, RegExp>> = {
+  KEY_FILE_DAMAGED: /(holdfast id reset --state-dir|ls -ld?) \S+$/,
+  KEY_FILE_EXPOSED: /chmod go(=|-w) \S+$/,
+  KEY_FILE_FOREIGN: /sudo -u '#12345' /,
+  KEY_FILE_LINKED: /(ls -l|readlink -f|find \/ -samefile) \S+$/,
+  KEY_FILE_UNREADABLE: /ls -ld \S+$/,
+}
+
+/** Every way to open refuses with this code, these facts and a command, and what lies there is as it was. */
 async function expectRefused(
   directory: string,
   code: string,
-  keyFile: string,
-  facts: Readonly<Record<string, unknown>> = {},
+  facts: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const before = readFileSync(keyFile)
-  const tree = treeOf(directory)
+  const before = lookOf(directory)
   for (const open of [openIdentity, openIdentitySync, findIdentity]) {
     const failure = await failureOf(() => open({ directory }))
     expect(failure.code).toBe(code)
-    expect(failure.detail).toMatchObject({
-      path: expect.any(String),
-      fix: expect.stringContaining(' '),
-      ...facts,
-    })
+    expect(failure.detail).toMatchObject({ ...facts, fix: expect.stringMatching(COMMANDS[code] ?? /^$/) })
+    expect(facts).toHaveProperty('path')
   }
-  expect(readFileSync(keyFile)).toEqual(before)
-  expect(treeOf(directory)).toEqual(tree)
+  expect(lookOf(directory)).toEqual(before)
+}
+
+/** Every path of a state directory, with kind, mode, owner, times, and what is in it. */
+function lookOf(directory: string): readonly unknown[] {
+  return ['.', ...treeOf(directory)].map(name => {
+    const path = join(directory, name)
+    const { mode, uid, nlink, mtimeMs, ctimeMs, ino } = lstatSync(path)
+    const isReadable = lstatSync(path).isFile() && (mode & 0o400) !== 0
+    return {
+      name,
+      mode,
+      uid,
+      nlink,
+      mtimeMs,
+      ctimeMs,
+      ino,
+      bytes: isReadable ? readFileSync(path, 'hex') : null,
+    }
+  })
 }
 
 describe('an existing key', () => {
@@ -181,13 +205,13 @@ describe('a key that cannot be used is never replaced', () => {
   test.each(damages)('F04: %s is said as %s', async (_, reason, damage) => {
     const { directory, keyFile, bytes } = await installed()
     writeFileSync(keyFile, damage(bytes.toString()))
-    await expectRefused(directory, 'KEY_FILE_DAMAGED', keyFile, { path: keyFile, reason })
+    await expectRefused(directory, 'KEY_FILE_DAMAGED', { path: keyFile, reason })
   })
 
   test('C16: the id of another key', async () => {
     const [mine, theirs] = [await installed(), await installed()]
     writeFileSync(mine.keyFile, mine.bytes.toString().replace(mine.id, theirs.id))
-    await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile, { reason: 'id-mismatch' })
+    await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', { path: mine.keyFile, reason: 'id-mismatch' })
   })
 
   test('C16: the public key, or the private key, of another', async () => {
@@ -199,7 +223,7 @@ describe('a key that cannot be used is never replaced', () => {
       { ...stored, secretKey: other.secretKey },
     ]) {
       writeFileSync(mine.keyFile, JSON.stringify(swapped))
-      await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', mine.keyFile, { reason: 'keys-mismatch' })
+      await expectRefused(mine.directory, 'KEY_FILE_DAMAGED', { path: mine.keyFile, reason: 'keys-mismatch' })
     }
   })
 
@@ -218,24 +242,23 @@ describe('a key that cannot be used is never replaced', () => {
     for (const mode of [0o640, 0o604, 0o620, 0o666, 0o610]) {
       const { directory, keyFile } = await installed()
       chmodSync(keyFile, mode)
-      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile)
-      expect(statSync(keyFile).mode & 0o777).toBe(mode)
+      await expectRefused(directory, 'KEY_FILE_EXPOSED', { path: keyFile, mode })
     }
     for (const part of ['.', 'device', '..']) {
-      const { directory, keyFile } = await installed()
+      const { directory } = await installed()
       const path = join(directory, part)
       chmodSync(path, 0o777)
-      await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile, { path, mode: 0o777 })
+      await expectRefused(directory, 'KEY_FILE_EXPOSED', { path, mode: 0o777 })
     }
   })
 
   test.runIf(asRoot)('H16: a parent that another group may write, sticky directories aside', async () => {
-    const { directory, keyFile, id } = await installed()
+    const { directory, id } = await installed()
     const parent = join(directory, '..')
     chmodSync(parent, 0o770)
     expect((await openIdentity({ directory })).id).toBe(id) // this user's own group
     chownSync(parent, 0, 12345)
-    await expectRefused(directory, 'KEY_FILE_EXPOSED', keyFile, { path: parent, mode: 0o770 })
+    await expectRefused(directory, 'KEY_FILE_EXPOSED', { path: parent, mode: 0o770 })
     chmodSync(parent, 0o1777)
     expect((await openIdentity({ directory })).id).toBe(id)
   })
@@ -260,12 +283,12 @@ describe('a key that cannot be used is never replaced', () => {
     'H16: a symbolic link in the place of the file, its directory or the state directory',
     async () => {
       for (const part of ['device/key.json', 'device', '.']) {
-        const { directory, keyFile } = await installed()
+        const { directory } = await installed()
         const path = join(directory, part)
         const elsewhere = join(freshFolder(), 'elsewhere')
         renameSync(path, elsewhere)
         symlinkSync(elsewhere, path)
-        await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
+        await expectRefused(directory, 'KEY_FILE_LINKED', { path, kind: 'symbolic-link' })
       }
     },
   )
@@ -274,27 +297,43 @@ describe('a key that cannot be used is never replaced', () => {
     const { directory, keyFile } = await installed()
     rmSync(keyFile)
     symlinkSync(join(directory, 'nowhere'), keyFile)
-    expect((await failureOf(() => openIdentity({ directory }))).code).toBe('KEY_FILE_LINKED')
+    await expectRefused(directory, 'KEY_FILE_LINKED', { path: keyFile, kind: 'symbolic-link' })
   })
 
   test('H16: a file with a second name', async () => {
     const { directory, keyFile } = await installed()
     linkSync(keyFile, join(freshFolder(), 'second'))
-    await expectRefused(directory, 'KEY_FILE_LINKED', keyFile)
+    await expectRefused(directory, 'KEY_FILE_LINKED', { path: keyFile, kind: 'hard-link' })
   })
 
   test('F04: a directory in the place of the file', async () => {
     const { directory, keyFile } = await installed()
     rmSync(keyFile)
     mkdirSync(keyFile)
-    expect((await failureOf(() => openIdentity({ directory }))).code).toBe('KEY_FILE_DAMAGED')
+    await expectRefused(directory, 'KEY_FILE_DAMAGED', { path: keyFile, reason: 'not-a-file' })
   })
+
+  test.runIf(process.platform !== 'win32')(
+    'F04: a named pipe in the place of the file, which nobody waits for; and a file in the place of its directory',
+    async () => {
+      const piped = await installed()
+      rmSync(piped.keyFile)
+      execFileSync('mkfifo', ['-m', '600', piped.keyFile])
+      await expectRefused(piped.directory, 'KEY_FILE_DAMAGED', { path: piped.keyFile, reason: 'not-a-file' })
+      const filed = await installed()
+      const place = join(filed.directory, 'device')
+      rmSync(place, { recursive: true })
+      writeFileSync(place, 'mine', { mode: 0o600 })
+      await expectRefused(filed.directory, 'KEY_FILE_DAMAGED', { path: place, reason: 'not-a-file' })
+    },
+  )
 
   test.runIf(asRoot)('C16: a file, a directory or a link of another user', async () => {
     for (const part of ['device/key.json', 'device', '.']) {
-      const { directory, keyFile } = await installed()
-      chownSync(join(directory, part), 12345, 12345)
-      await expectRefused(directory, 'KEY_FILE_FOREIGN', keyFile)
+      const { directory } = await installed()
+      const path = join(directory, part)
+      chownSync(path, 12345, 12345)
+      await expectRefused(directory, 'KEY_FILE_FOREIGN', { path, ownerUid: 12345, uid: 0 })
     }
   })
 
@@ -305,11 +344,14 @@ describe('a key that cannot be used is never replaced', () => {
     mkdirSync(directory, { mode: 0o700 })
     chownSync(directory, 12345, 12345)
     expect((await runProgram(opener, own)).answer).toMatchObject({ created: true })
-    chmodSync(join(directory, 'device', 'key.json'), 0)
+    const path = join(directory, 'device', 'key.json')
+    chmodSync(path, 0)
+    const before = lookOf(directory)
     expect((await runProgram(opener, own)).answer).toMatchObject({
       code: 'KEY_FILE_UNREADABLE',
-      detail: { errno: 'EACCES' },
+      detail: { path, errno: 'EACCES', fix: expect.stringMatching(COMMANDS['KEY_FILE_UNREADABLE'] ?? /^$/) },
     })
+    expect(lookOf(directory)).toEqual(before)
   })
 })
 

@@ -153,7 +153,7 @@ describe('device ids', () => {
 })
 
 describe('signatures', () => {
-  test.each(rfcVectors)('sign and verify as RFC 8032 §7.1 says: $message', vector => {
+  test.each(rfcVectors)('sign and verify as RFC 8032 §7.1 says: $title', vector => {
     const identity = identityFrom({ seed: vector.seed })
     expect(Buffer.from(identity.publicKey.toBytes()).toString('hex')).toBe(vector.key)
     expect(Buffer.from(identity.sign(bytes(vector.message))).toString('hex')).toBe(vector.signature)

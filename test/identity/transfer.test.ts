@@ -1,8 +1,15 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { identityFrom, type KeySource, verifySignature } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
+import { runProgram } from '../support/processes.ts'
+import { secretsIn } from './secret-spellings.ts'
 import { rfcVectors } from './signature-cases.ts'
-import { failureOf } from './state-folder.ts'
+import { failureOf, freshFolder } from './state-folder.ts'
+
+const program = new URL('./programs/from-key.ts', import.meta.url)
+const recorder = new URL('./programs/record-files.ts', import.meta.url).href
 
 const { seed: hex, key } = rfcVectors[1]
 const seed = Buffer.from(hex, 'hex')
@@ -42,6 +49,29 @@ describe('a key that was kept elsewhere', () => {
     expect(identity.created).toBe(false)
     const message = Buffer.from('hello')
     expect(verifySignature(identity.publicKey, message, identity.sign(message))).toBe(true)
+  })
+
+  test('F09: restarts with it are one device each time, write nothing anywhere, and show nothing of the key', async () => {
+    const record = join(freshFolder(), 'calls.json')
+    const input = native.export({ format: 'pem', type: 'pkcs8' }).toString()
+    const answers = new Set<string>()
+    for (let restart = 0; restart < (process.env['HOLDFAST_LONG'] === undefined ? 3 : 10); restart++) {
+      const { stdout, stderr, answer } = await runProgram(program, {
+        input,
+        nodeFlags: ['--import', recorder],
+        env: { HOLDFAST_TEST_ROOT: '', HOLDFAST_TEST_RECORD: record },
+      })
+      const calls = JSON.parse(readFileSync(record, 'utf8')) as { name: string; flags?: unknown }[]
+      // Whatever its path: opened to be read, looked at and read.
+      expect(calls.filter(({ name }) => !/^(open|fstat|read)Sync$/.test(name))).toEqual([])
+      expect(calls.filter(({ name, flags }) => name === 'openSync' && flags !== 'r' && flags !== 0)).toEqual(
+        [],
+      )
+      expect(secretsIn(stdout + stderr, seed)).toEqual([])
+      answers.add(JSON.stringify(answer))
+    }
+    const { id } = identityFrom({ seed })
+    expect([...answers].map(answer => JSON.parse(answer))).toMatchObject([{ id, created: false }])
   })
 
   test('F19: the caller’s bytes are left as they are', () => {

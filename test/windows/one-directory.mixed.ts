@@ -6,6 +6,7 @@ import { type MixedOutcome, runOn, type System, startMixed } from './windows-pro
 
 const opener = new URL('./programs/open-somewhere.ts', import.meta.url)
 const unguarded = new URL('./programs/open-unguarded-somewhere.ts', import.meta.url)
+const reader = new URL('./programs/read-while-held.ts', import.meta.url)
 const replacer = new URL('./programs/replace.ts', import.meta.url)
 
 const ROUNDS = process.env['HOLDFAST_LONG'] === undefined ? 3 : 20
@@ -69,6 +70,20 @@ describe('8 processes of Windows and 8 of Linux on one directory', () => {
 })
 
 describe('Windows', () => {
+  test('F04 F34: a key that somebody else has open for a moment is waited for; for longer that is said, and it is read afterwards', async () => {
+    const directory = join(freshFolder(), 'state')
+    const outcome = await runOn('windows', reader, pathOf => [pathOf(directory)])
+    const [answer] = answersOf([outcome])
+    const { id } = answer ?? {}
+    expect(id).toMatch(/^[0-9a-f]{64}$/)
+    expect(answer).toMatchObject({
+      heldAllTheTime: { code: 'KEY_FILE_UNREADABLE', detail: { errno: 'EBUSY' } },
+      heldForAMoment: id,
+      later: id,
+    })
+    expect(JSON.parse(readFileSync(join(directory, 'device', 'key.json'), 'utf8')).deviceId).toBe(id)
+  })
+
   test('F33: a file that readers have open all the time is replaced all the same, and never seen in part', async () => {
     const directory = join(freshFolder(), 'state')
     const systems: readonly System[] = ['windows', 'windows', 'windows', 'windows', 'windows', 'windows']

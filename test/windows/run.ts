@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import process from 'node:process'
+import { installWine } from './install-wine.ts'
 import { NOT_ON_WINDOWS } from './not-on-windows.ts'
 import { asWindowsPath } from './windows-programs.ts'
 
@@ -39,15 +40,6 @@ const problems: string[] = []
 function run(command: string, args: readonly string[], output: 'shown' | 'hidden' = 'shown'): number | null {
   const stdio = output === 'shown' ? 'inherit' : 'ignore'
   return spawnSync(command, args, { cwd: TOP, env: environment, stdio }).status
-}
-
-/** Wine comes from Debian; the lane gets what it needs by itself where it may. */
-function installWine(): void {
-  if (run('wine', ['--version'], 'hidden') === 0) return
-  if (process.getuid?.() !== 0) throw new Error('Wine is needed: apt-get install wine wine64')
-  run('apt-get', ['update'], 'hidden')
-  run('apt-get', ['install', '-y', '--no-install-recommends', 'wine', 'wine64'], 'hidden')
-  if (run('wine', ['--version'], 'hidden') !== 0) throw new Error('Wine could not be installed')
 }
 
 /** The control of the whole lane: on Linux its tests do not pass. */

@@ -5,6 +5,7 @@ import type { DeviceIdentity } from './device-identity.ts'
 import { IdentityError } from './errors.ts'
 import { notWritable, prepareStateDirectory, syncDirectory } from './internal/durable-files.ts'
 import { errnoOf } from './internal/errno.ts'
+import { isHeldOpen, WINDOWS_BUDGET_MS } from './internal/held-open.ts'
 import { checkDirectory, type Owner } from './internal/private-file.ts'
 import { chooseLocation } from './internal/state-location.ts'
 import { runAsync, type Steps } from './internal/steps.ts'
@@ -23,8 +24,6 @@ export interface ResetIdentity {
   /** Where the former key is now, whole, with whatever lay beside it; `null` where there was none. */
   readonly setAside: string | null
 }
-
-const WINDOWS_BUDGET_MS = 2_000
 
 /**
  * Make this install another device: what is in the key's place, be it a key, a damaged one or something else, is renamed
@@ -78,15 +77,11 @@ function* setAsideWhole(directory: string, name: string, owner: Owner): Steps<st
       const errno = errnoOf(error) ?? ''
       if (errno === 'ENOENT') return null
       // Set aside by another reset in this very millisecond, or, on Windows, held open by a reader.
-      const passing = ['ENOTEMPTY', 'EEXIST'].includes(errno) || isHeldOpen(errno, owner)
+      const passing = ['ENOTEMPTY', 'EEXIST'].includes(errno) || isHeldOpen(error, owner.platform)
       if (!passing || readStopwatch() > endMs) throw notWritable(directory, owner, error)
     }
     yield 5
   }
-}
-
-function isHeldOpen(errno: string, owner: Owner): boolean {
-  return owner.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errno)
 }
 
 /** A time as part of a name that every file system takes: `20261121T220309123Z`. */

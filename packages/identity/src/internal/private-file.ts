@@ -11,6 +11,7 @@ import {
 import { dirname, join, parse, resolve, sep } from 'node:path'
 import { IdentityError } from '../errors.ts'
 import { errnoOf } from './errno.ts'
+import { patiently } from './held-open.ts'
 import { quoted } from './shell-words.ts'
 
 /** Whose files these are, and whether modes and owners mean anything here. */
@@ -60,7 +61,7 @@ export function settleDirectory(directory: string, owner: Owner): string {
   let links = 0
   while (parts.length > 1) {
     const next = join(settled, parts[0] ?? '')
-    const found = look(next)
+    const found = look(next, owner)
     if (found === null) break
     if (found.isSymbolicLink()) {
       checkOwner(next, found, owner)
@@ -80,9 +81,10 @@ export function settleDirectory(directory: string, owner: Owner): string {
 
 /** Whether the directory is there; throws where it is anything but a directory of ours that only we can write. */
 export function checkDirectory(path: string, owner: Owner): boolean {
-  const found = look(path)
+  const found = look(path, owner)
   if (found === null) return false
-  if (found.isSymbolicLink()) throw linked(path, 'symbolic-link', 'Name the real directory instead.')
+  if (found.isSymbolicLink())
+    throw linked(path, 'symbolic-link', `Name the directory that it leads to: readlink -f ${quoted(path)}`)
   if (!found.isDirectory()) throw damaged(path)
   checkOwner(path, found, owner)
   if (owner.uid !== null && (found.mode & 0o022) !== 0) throw exposed(path, found.mode, 'go-w')
@@ -90,7 +92,7 @@ export function checkDirectory(path: string, owner: Owner): boolean {
 }
 
 function readFileChecked(path: string, forbiddenMode: number, owner: Owner): Buffer | null {
-  const descriptor = openUnfollowed(path)
+  const descriptor = openUnfollowed(path, owner)
   if (descriptor === null) return null
   try {
     const found = fstatSync(descriptor)
@@ -105,16 +107,14 @@ function readFileChecked(path: string, forbiddenMode: number, owner: Owner): Buf
   }
 }
 
-function openUnfollowed(path: string): number | null {
+function openUnfollowed(path: string, owner: Owner): number | null {
   // Windows has neither flag: there the link is looked for by name.
   const unfollowed = constants.O_NOFOLLOW as number | undefined
-  if (unfollowed === undefined && look(path)?.isSymbolicLink()) throw linkedFile(path)
+  if (unfollowed === undefined && look(path, owner)?.isSymbolicLink()) throw linkedFile(path)
+  // Non-blocking: a named pipe in the place of the file must not hang whoever opens it.
+  const unblocked = (constants.O_NONBLOCK as number | undefined) ?? 0
   try {
-    // Non-blocking: a named pipe in the place of the file must not hang whoever opens it.
-    return openSync(
-      path,
-      constants.O_RDONLY | (unfollowed ?? 0) | ((constants.O_NONBLOCK as number | undefined) ?? 0),
-    )
+    return patiently(() => openSync(path, constants.O_RDONLY | (unfollowed ?? 0) | unblocked), owner.platform)
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT') return null
@@ -158,9 +158,9 @@ function checkOwner(path: string, found: Stats, owner: Owner): void {
     throw foreign(path, found.uid, owner.uid)
 }
 
-function look(path: string): Stats | null {
+function look(path: string, owner: Owner): Stats | null {
   try {
-    return lstatSync(path)
+    return patiently(() => lstatSync(path), owner.platform)
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT') return null

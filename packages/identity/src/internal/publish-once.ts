@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { IdentityError } from '../errors.ts'
 import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
+import { isHeldOpen, WINDOWS_BUDGET_MS } from './held-open.ts'
 import type { Owner } from './private-file.ts'
 import { quoted } from './shell-words.ts'
 import type { Steps } from './steps.ts'
@@ -20,7 +21,6 @@ export interface PublishedPlace {
   readonly owner: Owner
 }
 
-const WINDOWS_BUDGET_MS = 2_000
 /** What was not touched for so long was left by a process that died, or sleeps so deep that it will begin anew. */
 export const LEFTOVER_AGE_MS = 60_000
 /** More often than that, nobody loses a race: something else is wrong. */
@@ -89,8 +89,7 @@ function* renameOnto(own: string, place: PublishedPlace): Steps<boolean> {
     } catch (error) {
       const errno = errnoOf(error) ?? ''
       if (errno === 'ENOTEMPTY' || errno === 'EEXIST' || errno === 'ENOTDIR') return false
-      const busy = place.owner.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errno)
-      if (!busy) throw error
+      if (!isHeldOpen(error, place.owner.platform)) throw error
       // There the same code says "taken" and "somebody has a file of it open": look, and try again for a while.
       if (isThere(join(target, place.file))) return false
       if (readStopwatch() > endMs) {

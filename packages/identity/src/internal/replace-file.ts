@@ -3,12 +3,12 @@ import { lstatSync, readdirSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { notWritable, syncDirectory, writeDurably } from './durable-files.ts'
 import { errnoOf } from './errno.ts'
+import { isHeldOpen, WINDOWS_BUDGET_MS } from './held-open.ts'
 import type { Owner } from './private-file.ts'
 import { LEFTOVER_AGE_MS } from './publish-once.ts'
 import type { Steps } from './steps.ts'
 import { readClock, readStopwatch } from './surroundings.ts'
 
-const WINDOWS_BUDGET_MS = 2_000
 const MOST_ATTEMPTS = 20
 
 /**
@@ -44,9 +44,7 @@ function* renameOver(own: string, target: string, owner: Owner): Steps<void> {
       renameSync(own, target)
       return
     } catch (error) {
-      // Windows refuses while anybody (a reader, an indexer, a scanner) has the target open.
-      const busy = owner.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errnoOf(error) ?? '')
-      if (!busy || readStopwatch() > endMs) throw error
+      if (!isHeldOpen(error, owner.platform) || readStopwatch() > endMs) throw error
     }
     yield 5 + Math.random() * 10
   }
