@@ -426,6 +426,9 @@ describe('what an author must decide', () => {
     [{ allowedOrigins: ['https://app.example/'] }],
     [{ allowedOrigins: ['*'] }],
     [{ trustedProxies: ['proxy'] }],
+    [{ trustedProxies: ['0.0.0.0/0'] }],
+    [{ localPeers: ['203.0.113.0/24'] }],
+    [{ localPeers: ['172.18.0.5/16'] }],
     [{ limits: { handshakeMs: 0 } }],
     [{ limits: { bogus: 1 } }],
   ])('an option that could never work is a mistake: %j', async wrong => {

@@ -1,7 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { decideUpgrade, explain, type UpgradeFacts, type UpgradePolicy } from '@holdfast/handshake'
+import {
+  decideUpgrade,
+  explain,
+  isPrivateRange,
+  parseAddresses,
+  type UpgradeFacts,
+  type UpgradePolicy,
+} from '@holdfast/handshake'
 import { describe, expect, test } from 'vitest'
 import { WebSocket as WsClient } from 'ws'
 
@@ -9,16 +16,21 @@ const policy: UpgradePolicy = {
   allowedHosts: new Set(['gate.example']),
   allowedOrigins: new Set(['http://localhost:3000']),
   trustedProxies: new Set(),
+  localPeers: new Set(),
 }
 
 function ask(
   headers: Readonly<Record<string, string>>,
-  more: { readonly peer?: string; readonly proxies?: readonly string[] } = {},
+  more: {
+    readonly peer?: string
+    readonly proxies?: readonly string[]
+    readonly localPeers?: readonly string[]
+  } = {},
 ) {
   const facts: UpgradeFacts = {
     peerAddress: more.peer ?? '127.0.0.1',
     headers: new Map(Object.entries({ host: '127.0.0.1:18789', ...headers })),
-    policy: { ...policy, trustedProxies: new Set(more.proxies) },
+    policy: { ...policy, trustedProxies: new Set(more.proxies), localPeers: new Set(more.localPeers) },
   }
   return decideUpgrade(facts)
 }
@@ -231,6 +243,111 @@ describe('C13 F66: the chain of a configured proxy', () => {
     expect(ask({ forwarded: 'for=203.0.113.9' }, { proxies })).toMatchObject({
       refusal: { code: 'proxy-unattributed' },
     })
+  })
+})
+
+describe('F83: peers that are configured as local', () => {
+  const localPeers = ['172.18.0.5', '10.0.0.5']
+
+  test('are direct local, as loopback is, and nobody else is', () => {
+    for (const peer of ['172.18.0.5', '::ffff:172.18.0.5']) {
+      expect(ask({}, { peer, localPeers })).toMatchObject({
+        origin: { source: '172.18.0.5', directLocal: true },
+      })
+    }
+    expect(ask({}, { peer: '172.18.0.6', localPeers })).toMatchObject({ origin: { directLocal: false } })
+    expect(ask({}, { peer: '172.18.0.5' })).toMatchObject({ origin: { directLocal: false } })
+  })
+
+  test('are not with the mark of something in between, nor where they are proxies, nor at the end of a chain', () => {
+    const peer = '172.18.0.5'
+    expect(ask({ 'x-anything': 'x' }, { peer, localPeers })).toMatchObject({ origin: { directLocal: false } })
+    expect(ask({ origin: 'http://localhost:3000' }, { peer, localPeers })).toMatchObject({
+      origin: { directLocal: false },
+    })
+    expect(ask({ via: '1.1 x' }, { peer, localPeers })).toMatchObject({
+      refusal: { code: 'proxy-unattributed' },
+    })
+    expect(ask({}, { peer, localPeers, proxies: [peer] })).toMatchObject({ origin: { directLocal: false } })
+    expect(ask({ 'x-forwarded-for': peer }, { localPeers, proxies: ['127.0.0.1'] })).toMatchObject({
+      origin: { source: peer, directLocal: false },
+    })
+  })
+})
+
+describe('addresses of a configuration', () => {
+  test.each([
+    ['172.18.0.0/16', ['172.18.0.0', '172.18.255.255'], ['172.17.255.255', '172.19.0.0', 'fd00::1', '']],
+    ['10.1.2.128/25', ['10.1.2.128', '10.1.2.255'], ['10.1.2.127', '10.1.3.0']],
+    ['10.1.2.3/32', ['10.1.2.3'], ['10.1.2.2', '10.1.2.4']],
+    ['10.1.2.3', ['10.1.2.3'], ['10.1.2.4']],
+    ['::ffff:10.1.2.3', ['10.1.2.3'], ['::ffff:a01:203']],
+    ['FD00:0::/8', ['fd00::', 'fdff:ffff::1'], ['fc00::1', 'fe00::1', '172.18.0.1']],
+    ['fd00:1:2:3::/64', ['fd00:1:2:3::9'], ['fd00:1:2:4::9']],
+    ['::1:0:0:0:0/64', ['::1:0:0:0:5'], ['::2:0:0:0:5', '::5']],
+    ['fd00::5', ['fd00::5'], ['fd00::6']],
+  ])('%s names %j and not %j', (text, inside, outside) => {
+    const addresses = parseAddresses(text)
+    expect(inside.filter(address => !addresses?.has(address))).toEqual([])
+    expect(outside.filter(address => addresses?.has(address))).toEqual([])
+    expect(addresses).not.toBeNull()
+  })
+
+  test.each([
+    ...[
+      '',
+      '/8',
+      '10.0.0.0/',
+      '10.0.0.0/8/8',
+      '10.0.0.0/33',
+      'fd00::/129',
+      '10.0.0.0/08',
+      '10.0.0.0/+8',
+      '10.0.0.0/8 ',
+    ],
+    ...[
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.1/8',
+      '172.18.0.5/16',
+      'fd00::1/64',
+      '10.1.2.129/25',
+      'fd80::/8',
+      '::1:0:0:0:5/64',
+    ],
+    ...['localhost', 'proxy/8', '010.0.0.0/8', '10.0.0/8', '::ffff:10.0.0.0/104', ' 10.0.0.1', '*'],
+  ])('%j names none', text => {
+    expect(parseAddresses(text)).toBeNull()
+  })
+
+  test.each([
+    ...[
+      '10.0.0.0/8',
+      '172.16.0.0/12',
+      '192.168.0.0/16',
+      '100.64.0.0/10',
+      '169.254.0.0/16',
+      'fc00::/7',
+      'fe80::/10',
+    ],
+    ...['10.9.8.7', '172.31.255.255', '192.168.1.0/24', 'fd12::/48', 'fe80::1', '::ffff:192.168.1.1'],
+  ])('%s is of a private range', text => {
+    expect(isPrivateRange(text)).toBe(true)
+  })
+
+  test.each([
+    ...[
+      '10.0.0.0/7',
+      '172.16.0.0/11',
+      '192.168.0.0/15',
+      '100.64.0.0/9',
+      '169.254.0.0/15',
+      'fc00::/6',
+      'fe80::/9',
+    ],
+    ...['172.32.0.0', '203.0.113.9', '127.0.0.1', '::1', '2001:db8::1', '0.0.0.0/0', 'x', '', '192.169.0.1'],
+  ])('%j is not', text => {
+    expect(isPrivateRange(text)).toBe(false)
   })
 })
 

@@ -6,6 +6,7 @@ import {
   nameOption,
   openClawDirOption,
   parseCount,
+  parseList,
   parseMinutes,
   parsePort,
   parseScopeList,
@@ -79,6 +80,18 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
         .default(undefined, DEFAULT_CEILING.join(',')),
     )
     .option('--no-local', 'trust no device for being on this machine: each needs a person')
+    .option(
+      '--local-peers <addresses>',
+      'private addresses or networks (CIDR) that count as this machine: other containers',
+      parseList,
+    )
+    .option(
+      '--trusted-proxies <addresses>',
+      'addresses or networks of proxies whose X-Forwarded-For is believed',
+      parseList,
+    )
+    .option('--allowed-hosts <names>', 'names by which clients may dial it, beside IP addresses', parseList)
+    .option('--allowed-origins <origins>', 'exact origins of browser pages that may connect', parseList)
   add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
     .addOption(limitOption())
     .option('--after <cursor>', 'go on after this page')

@@ -51,3 +51,10 @@ export function parseScopeList(text: string): string[] {
     throw new InvalidArgumentError('Scopes separated by commas are needed, or the word none.')
   return names
 }
+
+/** Names or addresses, separated by commas. */
+export function parseList(text: string): string[] {
+  const entries = text.split(',')
+  if (entries.includes('')) throw new InvalidArgumentError('A list separated by commas is needed.')
+  return entries
+}

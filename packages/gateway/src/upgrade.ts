@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
+  type AddressSet,
   type ConnectionOrigin,
-  canonicalAddress,
+  isPrivateRange,
+  parseAddresses,
   type Refusal,
   type UpgradePolicy,
 } from '@holdfast/handshake'
@@ -23,16 +25,23 @@ export interface UpgradeOptions {
   readonly allowedHosts?: readonly string[]
   /** Exact origins (`https://example.org:8443`) of browser pages. @defaultValue none */
   readonly allowedOrigins?: readonly string[]
-  /** Addresses of proxies whose `X-Forwarded-For` is believed. @defaultValue none */
+  /** Addresses or networks (`10.1.0.0/24`) of proxies whose `X-Forwarded-For` is believed. @defaultValue none */
   readonly trustedProxies?: readonly string[]
+  /**
+   * Private addresses or networks of peers that count as this machine's own, as loopback does: containers that share a
+   * network with the gate's. Whoever sends from there and holds the gateway token can register itself; a port that is
+   * published may let everybody appear as the network's own gateway address. @defaultValue none
+   */
+  readonly localPeers?: readonly string[]
 }
 
-/** @throws TypeError where an origin or a proxy could never match what stands in a request. */
+/** @throws TypeError where an origin or an address could never match, or a local peer could be anybody. */
 export function upgradePolicyOf(options: UpgradeOptions): UpgradePolicy {
   return {
     allowedHosts: new Set(options.allowedHosts?.map(host => host.toLowerCase())),
     allowedOrigins: new Set(options.allowedOrigins?.map(checkOrigin)),
-    trustedProxies: new Set(options.trustedProxies?.map(checkProxy)),
+    trustedProxies: oneOf(options.trustedProxies?.map(checkProxy)),
+    localPeers: oneOf(options.localPeers?.map(checkLocalPeer)),
   }
 }
 
@@ -43,10 +52,22 @@ function checkOrigin(origin: string): string {
   return origin
 }
 
-function checkProxy(address: string): string {
-  const canonical = canonicalAddress(address)
-  if (canonical === null) throw new TypeError('a trusted proxy is an IP literal')
-  return canonical
+function checkProxy(text: string): AddressSet {
+  const addresses = parseAddresses(text)
+  if (addresses === null)
+    throw new TypeError('a trusted proxy is an IP literal or a network in CIDR notation')
+  return addresses
+}
+
+function checkLocalPeer(text: string): AddressSet {
+  const addresses = isPrivateRange(text) ? parseAddresses(text) : null
+  if (addresses === null)
+    throw new TypeError('a local peer is a private IP literal or network in CIDR notation')
+  return addresses
+}
+
+function oneOf(sets: readonly AddressSet[] = []): AddressSet {
+  return { has: address => sets.some(set => set.has(address)) }
 }
 
 /** Each header once, in lower case; values of one sent twice are joined, so that a doubled `Host` matches nothing. */

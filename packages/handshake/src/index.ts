@@ -1,3 +1,4 @@
+export { type AddressSet, isPrivateRange, parseAddresses } from './address-set.ts'
 export {
   ADMISSION_RULES,
   type AdmissionFacts,

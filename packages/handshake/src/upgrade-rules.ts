@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import type { AddressSet } from './address-set.ts'
 import { canonicalAddress, isLoopbackAddress } from './peer-address.ts'
 import type { Refusal } from './refusals.ts'
 
@@ -20,15 +21,17 @@ export interface UpgradePolicy {
   readonly allowedHosts: ReadonlySet<string>
   /** Exact origins (`scheme://host[:port]`) that a browser page may come from. `null` is never one. */
   readonly allowedOrigins: ReadonlySet<string>
-  /** Canonical addresses of proxies whose `X-Forwarded-For` is believed. */
-  readonly trustedProxies: ReadonlySet<string>
+  /** Proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: AddressSet
+  /** Peers beside those of loopback that count as this machine's own: other containers, for one. */
+  readonly localPeers: AddressSet
 }
 
 /** Where a connection comes from, as far as the rules care. */
 export interface ConnectionOrigin {
   /** The canonical address that limits are counted by. */
   readonly source: string
-  /** A loopback peer, nothing in between that shows, and no browser: what rule 10 asks for. */
+  /** A loopback or configured local peer, nothing in between that shows, and no browser: what rule 10 asks for. */
   readonly directLocal: boolean
   readonly originClass: 'none' | 'browser'
 }
@@ -82,7 +85,7 @@ export function decideUpgrade(facts: UpgradeFacts): UpgradeDecision {
   if (forwarding === undefined) {
     // What comes from a proxy is never the proxy's own, whether it says for whom it speaks or forgot to.
     const direct = names.every(name => DIRECT_HEADERS.has(name)) && !policy.trustedProxies.has(peer)
-    const directLocal = direct && isLoopbackAddress(peer)
+    const directLocal = direct && (isLoopbackAddress(peer) || policy.localPeers.has(peer))
     return { outcome: 'proceed', rule: '1', origin: { source: peer, directLocal, originClass } }
   }
   const source = policy.trustedProxies.has(peer) ? forwardedFor(headers.get('x-forwarded-for'), policy) : null

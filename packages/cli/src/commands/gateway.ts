@@ -20,6 +20,10 @@ export interface GatewayOptions extends CommonOptions {
   readonly roles?: string
   readonly ceiling?: readonly string[]
   readonly local: boolean
+  readonly localPeers?: readonly string[]
+  readonly trustedProxies?: readonly string[]
+  readonly allowedHosts?: readonly string[]
+  readonly allowedOrigins?: readonly string[]
 }
 
 /** Runs until SIGTERM or SIGINT. Resolves to the exit code. */
@@ -48,6 +52,7 @@ async function start(
   roles: RoleDeclarations,
   ceiling: readonly string[] | null,
 ): Promise<RunningGateway> {
+  const { localPeers, trustedProxies, allowedHosts, allowedOrigins } = options
   try {
     return await startGateway({
       app: wiring.location.app,
@@ -57,9 +62,13 @@ async function start(
       port: options.port,
       roles,
       trustedLocal: ceiling !== null && { ceiling },
+      ...(localPeers && { localPeers }),
+      ...(trustedProxies && { trustedProxies }),
+      ...(allowedHosts && { allowedHosts }),
+      ...(allowedOrigins && { allowedOrigins }),
     })
   } catch (error) {
-    // A scope of the ceiling that no role has: the words on the command line are wrong.
+    // A scope of the ceiling that no role has, or an address that is none: the words on the command line are wrong.
     if (error instanceof TypeError)
       throw new CommandError('USAGE', { reason: error.message }, { cause: error })
     throw error
