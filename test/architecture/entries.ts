@@ -55,6 +55,7 @@ export const ENTRIES: Readonly<Record<string, readonly string[]>> = {
   ],
   'packages/handshake/src/index.ts': [
     'ADMISSION_RULES',
+    'AddressSet',
     'AdmissionFacts',
     'AdmissionPolicy',
     'AdmissionRule',
