@@ -185,7 +185,7 @@ function changed(value: unknown, change: TreeChange): unknown {
     case 'text':
       if (typeof member === 'string')
         setMember(holder, key, change.damage(Buffer.from(member)).toString('latin1'))
-      else setMember(holder, key, String(member))
+      else setMember(holder, key, JSON.stringify(member) ?? '')
   }
   return value
 }
