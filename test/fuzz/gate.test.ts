@@ -1,0 +1,148 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ManualClock } from '../gateway/manual-clock.ts'
+import { attempt, type Challenge, connectFrame, rawFrame, upgradeRequest } from '../gateway/raw-client.ts'
+import { openTestGate, type TestGate, TOKEN, until } from '../gateway/test-gate.ts'
+import {
+  type BytePeer,
+  descriptors,
+  type Heard,
+  heapInUse,
+  IDENTITY,
+  speak,
+  watchForCrashes,
+} from './gate-under-fire.ts'
+import { byteDamage, INPUTS, treeDamage } from './mutators.ts'
+
+const BATCH = 50
+const TEXT = 1
+const SCOPES = ['operator.read', 'operator.write']
+/** A peer has asked for it by its bytes, or was told it by a rule: never 1000, 1006 or 1011. */
+const CLOSES = [1002, 1007, 1008, 1009, 1012, 1013]
+
+let gate: TestGate
+let clock: ManualClock
+
+beforeAll(async () => {
+  clock = new ManualClock()
+  gate = await openTestGate({
+    clock,
+    trustedLocal: false,
+    limits: { unauthenticatedSockets: 2 * BATCH, waitingForAnswer: 2 * BATCH },
+  })
+  // Known and granted: what is left as it was is admitted, and even that writes nothing.
+  const { details } = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
+  const request = await gate.store.findRequest(String(details['requestId']))
+  await gate.store.approveRequest(String(details['requestId']), {
+    by: { kind: 'store-writer' },
+    expectedDigest: request?.digest ?? '',
+  })
+  const { peer } = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
+  peer.socket.terminate()
+  await peer.closed
+})
+afterAll(() => gate.close())
+
+interface Input {
+  readonly upgrade: (request: Buffer) => Buffer
+  readonly frame: (connect: unknown) => Buffer
+  readonly wire: (bytes: Buffer) => Buffer
+}
+const asIs = <T>(value: T): T => value
+const asText = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? 'undefined')
+
+const inputs: fc.Arbitrary<Input> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: treeDamage.map(damage => ({
+      upgrade: asIs,
+      frame: (connect: unknown) => asText(damage(connect)),
+      wire: asIs,
+    })),
+  },
+  {
+    weight: 3,
+    arbitrary: byteDamage.map(damage => ({
+      upgrade: asIs,
+      frame: (connect: unknown) => damage(asText(connect)),
+      wire: asIs,
+    })),
+  },
+  { weight: 2, arbitrary: byteDamage.map(damage => ({ upgrade: asIs, frame: asText, wire: damage })) },
+  { weight: 1, arbitrary: byteDamage.map(damage => ({ upgrade: damage, frame: asText, wire: asIs })) },
+)
+
+/** One peer with this damage, until its socket is closed. */
+function send(input: Input) {
+  const answer = (challenge: Challenge) => {
+    const connect = connectFrame(challenge, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
+    return input.wire(rawFrame(TEXT, input.frame(connect)))
+  }
+  return speak(gate.port, input.upgrade(Buffer.from(upgradeRequest(gate.port))), answer)
+}
+
+/** Lets all of a batch be decided, then time pass for those that said too little, and the admitted go. */
+async function finish(peers: readonly BytePeer[]): Promise<readonly Heard[]> {
+  let open = peers.length
+  for (const { heard } of peers) void heard.then(() => --open)
+  let before = -1
+  for (let quiet = 0; open > 0 && quiet < 2; ) {
+    await new Promise(resolve => setTimeout(resolve, 5))
+    quiet = open === before ? quiet + 1 : 0
+    before = open
+  }
+  // The deadlines of a connect and of a delayed answer, then the patience with a peer that does not answer a close.
+  for (const stepMs of [5_000, 1_000, 5_000, 1_000]) {
+    if (open === 0) break
+    for (const connection of gate.gate.connections()) connection.close(1012)
+    for (const peer of peers) peer.endUnlessUpgraded()
+    clock.advance(stepMs)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  return Promise.all(peers.map(({ heard }) => heard))
+}
+
+describe('a gate that is sent damaged bytes', () => {
+  test(`takes ${INPUTS} of them: no crash, no hang, nothing written, and nothing kept`, async () => {
+    const crashes = watchForCrashes()
+    const rows = gate.counts()
+    const events = gate.events.length
+    const answered = new Map<string, number>()
+    const note = (what: string) => answered.set(what, (answered.get(what) ?? 0) + 1)
+    // One batch beforehand: what is compiled and cached once is no leak.
+    await finish(fc.sample(inputs, { numRuns: BATCH, seed: 1 }).map(send))
+    const heap = await heapInUse()
+    const files = descriptors()
+    await fc.assert(
+      fc.asyncProperty(fc.array(inputs, { minLength: BATCH, maxLength: BATCH }), async batch => {
+        for (const { status, frames, closeCode } of await finish(batch.map(send))) {
+          note(status === 101 ? `close ${closeCode}` : `http ${status}`)
+          if (status !== 101) continue
+          expect([...CLOSES, null]).toContain(closeCode)
+          for (const frame of frames) {
+            if (frame['ok'] !== true) continue
+            note('admitted')
+            expect(frame['payload']).toMatchObject({ auth: { role: 'operator', scopes: SCOPES } })
+          }
+        }
+      }),
+      { numRuns: INPUTS / BATCH, endOnFailure: true },
+    )
+    expect(gate.counts()).toEqual(rows)
+    expect(crashes.seen).toEqual([])
+    expect(gate.events.slice(events).filter(({ event }) => event === 'fault' || event === 'request')).toEqual(
+      [],
+    )
+    expect(gate.gate.connections()).toEqual([])
+    await until(() => descriptors() === files)
+    expect((await heapInUse()) - heap).toBeLessThan(16_000_000 + gate.events.length * 1_000)
+    // The damage was of every kind: refused before the upgrade, by the rules, by the frames; and some was none.
+    for (const what of ['http 400', 'http 403', 'close 1008', 'close 1002', 'admitted']) {
+      expect([...answered.keys()]).toContain(what)
+    }
+    crashes.stop()
+    const honest = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
+    expect(honest.hello).not.toBeNull()
+    honest.peer.socket.terminate()
+  })
+})
