@@ -32,6 +32,7 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   APPROVER_TOO_SMALL: 'Nobody gives what they do not hold.',
   CODE_UNKNOWN: null,
   CODES_FULL: null,
+  STORE_BROKEN: 'Restore a backup: holdfast store restore FILE',
   AUDIT_BROKEN: 'Somebody with access to the file was at it: compare it with a backup, and rotate the token.',
   TOKEN_MISSING: null,
   TOKEN_ABSENT: 'It is handed one with its next hello under the gateway token.',
@@ -72,6 +73,9 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   STORE_AUDIT_FAILED: null,
   STORE_ROLLED_BACK: null,
   STORE_REPLACED: null,
+  STORE_COPY_EXISTS: null,
+  STORE_COPY_BROKEN: null,
+  STORE_TOKEN_DEMANDED: null,
   STORE_CLOSED: null,
   STORE_LOST: null,
   // spawner

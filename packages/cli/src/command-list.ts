@@ -150,6 +150,34 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     async () => (await import('./commands/token.ts')).rotate,
     token,
   ).option('--revoke-registered', 'shut out whatever registered itself under the token that is replaced')
+  const store = program
+    .command('store')
+    .description('the pairing store: copy it while it is in use, check it, bring it back')
+    .exitOverride()
+  add(
+    'backup <file>',
+    'write a checked copy of the store into a new file that nobody else can read; the gateway may be running',
+    async () => (await import('./commands/store-backup.ts')).backup,
+    store,
+  ).option(
+    '--without-secrets',
+    'leave out the hashes of device tokens and join codes, and what gateway tokens leave',
+  )
+  add(
+    'verify [file]',
+    'go through all of the store, or of a copy: file, tables, audit log, and the head that the gateway has kept',
+    async () => (await import('./commands/store-verify.ts')).verify,
+    store,
+  )
+  add(
+    'restore <file>',
+    'bring the store back to a copy; whoever was revoked since stays revoked. The gateway must be stopped',
+    async () => (await import('./commands/store-restore.ts')).restore,
+    store,
+  ).option(
+    '--new-token',
+    'where nobody knows who was revoked since: under a new gateway token, every device held back',
+  )
   add(
     'invite',
     'make a join code: a host where nobody can approve joins by it, once',

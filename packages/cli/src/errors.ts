@@ -1,4 +1,5 @@
 import type { Scope } from '@holdfast/handshake'
+import type { StoreFlaw } from '@holdfast/pairing-store'
 
 /** What a command can fail at by itself; the packages below have tables of their own. */
 export interface CommandFailures {
@@ -29,6 +30,8 @@ export interface CommandFailures {
   CODES_FULL: { readonly fix: string }
   /** The audit log is not what was written, from this entry on. */
   AUDIT_BROKEN: { readonly path: string; readonly sequence: number; readonly flaw: string }
+  /** The store, or the copy of one, is not what was written. */
+  STORE_BROKEN: { readonly path: string; readonly flaw: StoreFlaw }
   /** No gateway ever made a token here. */
   TOKEN_MISSING: { readonly path: string; readonly fix: string }
   /** The device has no device token in that role. */

@@ -98,19 +98,23 @@ function showProgress(text: string | null): void {
 
 /** Run `use` on the store of this install, and let go of it afterwards. A store is never made by looking for one. */
 export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
-  refuseForeignOwner(wiring)
-  if (ownerOf(wiring.storePath) === null) {
-    throw new CommandError('STORE_MISSING', {
-      path: wiring.storePath,
-      fix: `Start a gateway there first: holdfast gateway ${placeOptions(wiring)}`,
-    })
-  }
+  requireStore(wiring)
   const store = await openSqliteStore({ path: wiring.storePath })
   try {
     return await use(store)
   } finally {
     await store.close()
   }
+}
+
+/** @throws {@link CommandError} `STORE_MISSING`, `OWNER_DIFFERS` */
+export function requireStore(wiring: Wiring): void {
+  refuseForeignOwner(wiring)
+  if (ownerOf(wiring.storePath) !== null) return
+  throw new CommandError('STORE_MISSING', {
+    path: wiring.storePath,
+    fix: `Start a gateway there first: holdfast gateway ${placeOptions(wiring)}`,
+  })
 }
 
 /**

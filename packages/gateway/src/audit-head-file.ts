@@ -45,12 +45,24 @@ export function auditHeadFile(
   }
 }
 
-/** The head that a gateway on this state directory kept last, whichever store it is of; `null` where none did. */
-export async function readAuditHead(location: StateLocation): Promise<AuditHead | null> {
+/**
+ * The head that a gateway on this state directory kept last; `null` where none did.
+ *
+ * @param storePath of a store at this path alone. @defaultValue whichever store it is of
+ */
+export async function readAuditHead(location: StateLocation, storePath?: string): Promise<AuditHead | null> {
   const bytes = await readPrivateFile(location, HEAD_PATH)
   if (bytes === null) return null
-  const { storeId, sequence, hash } = parseKept(location, bytes)
-  return { storeId, sequence, hash }
+  const { store, storeId, sequence, hash } = parseKept(location, bytes)
+  return storePath === undefined || store === storePath ? { storeId, sequence, hash } : null
+}
+
+/**
+ * Keep this head from now on, whichever was kept before: for whoever has put another store in its place on purpose. A
+ * gateway that starts goes by it.
+ */
+export function keepAuditHead(location: StateLocation, storePath: string, head: AuditHead): Promise<void> {
+  return auditHeadFile(location, { path: storePath, storeId: head.storeId }).write(head)
 }
 
 function parseKept(location: StateLocation, bytes: Uint8Array): KeptHead {

@@ -1,4 +1,4 @@
-export { readAuditHead } from './audit-head-file.ts'
+export { keepAuditHead, readAuditHead } from './audit-head-file.ts'
 export type { AuditHeadKeeper } from './audit-watch.ts'
 export type { GateClock } from './clock.ts'
 export { type CallContext, CallError, type CallHandler, type Connection } from './connection.ts'
@@ -6,6 +6,7 @@ export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayErr
 export { createGate, type Gate } from './gate.ts'
 export type { GateEvent, GateMessage } from './gate-events.ts'
 export type { GateOptions } from './gate-options.ts'
+export { type GatewayLock, takeGatewayLock } from './gateway-lock.ts'
 export type { GatewayTokenSource } from './gateway-token.ts'
 export { DEFAULT_LIMITS, type GateLimits } from './limits.ts'
 export type { GateMethod } from './methods.ts'

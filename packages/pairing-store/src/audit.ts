@@ -23,6 +23,10 @@ export const AUDIT_ACTS = [
   'token-promised',
   'token-promoted',
   'token-revoked',
+  'store-restored',
+  'device-restored',
+  'device-held',
+  'secrets-removed',
 ] as const
 
 export type AuditAct = (typeof AUDIT_ACTS)[number]

@@ -5,7 +5,7 @@ import { authorityOf, everythingOf, lackingOf, type RoleAuthority, reachOf } fro
 import { cleanName } from './device-name.ts'
 import { stateOf } from './internal/audit-log.ts'
 import { scopesToText } from './internal/rows.ts'
-import type { DeviceTable } from './internal/schema.ts'
+import { type DeviceTable, HELD_BY_RESTORE } from './internal/schema.ts'
 import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { DeviceAnswer, RevokeRegisteredAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord } from './records.ts'
@@ -85,7 +85,9 @@ export async function revokeDevice(
   const refused = await tooSmall(tx, by, isSelf(by, device) ? [] : touched)
   if (refused !== null) return refused
   const roleRow = device.roles.find(each => each.role === role)
-  const already = device.trust === 'revoked' || (roleRow?.revokedAtMs ?? null) !== null
+  // One that is held back only loses by it what it would have come back with.
+  const held = role === null && (await isHeldBack(tx, device.deviceId))
+  const already = (device.trust === 'revoked' && !held) || (roleRow?.revokedAtMs ?? null) !== null
   // Who leaves by itself is no reason to shut out the others of its machine.
   const closes = !options.keepRegistration && !isSelf(by, device)
   const closed = closes && (await closeRegistration(tx, device, by))
@@ -179,9 +181,18 @@ export async function reinstateDevice(tx: Transaction, deviceId: string, by: Act
   if (refused !== null) return refused
   const buried = device.trust === 'revoked' || device.roles.some(each => each.revokedAtMs !== null)
   if (!buried) return { outcome: 'unchanged', device }
+  // What was revoked before the restoration stays so: that is lifted by another reinstatement.
+  const held = await isHeldBack(tx, device.deviceId)
   await updateDevice(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
+  if (held) return changed(tx, device, { by, act: 'device-reinstated' })
   await updateRoles(tx, device.deviceId, { revoked_at_ms: null, revoked_by: null })
   return changed(tx, device, { by, act: 'device-reinstated' })
+}
+
+async function isHeldBack(tx: Transaction, deviceId: DeviceId): Promise<boolean> {
+  const { db } = tx.session
+  const held = db.selectFrom('device').select('device_id').where('device_id', '=', deviceId)
+  return (await held.where('revoked_by', '=', HELD_BY_RESTORE).execute()).length > 0
 }
 
 function allOf(tx: Transaction, device: DeviceRecord): readonly RoleAuthority[] {

@@ -1,3 +1,5 @@
+import type { StoreFlaw } from './verification.ts'
+
 /** Everything the pairing store can fail at, and the facts it hands over when it does. No fact is secret. */
 export interface PairingStoreFailures {
   /** Others were writing for as long as we were told to wait. Nothing was written. */
@@ -46,11 +48,33 @@ export interface PairingStoreFailures {
   }
   /** The file at the path is no longer the one that was opened. What was open is of no use any more. */
   STORE_REPLACED: { readonly path: string; readonly fix: string }
+  /** There is a file already where a copy was to go. It was left as it is. */
+  STORE_COPY_EXISTS: { readonly path: string; readonly fix: string }
+  /** The copy is not what was written. Nothing was restored. */
+  STORE_COPY_BROKEN: { readonly path: string; readonly flaw: StoreFlaw; readonly fix: string }
+  /**
+   * Nothing here says what was revoked since the copy was made: it is restored under a new gateway token only, with every
+   * device held back. Nothing was changed.
+   */
+  STORE_TOKEN_DEMANDED: { readonly path: string; readonly reason: SinceUnknown; readonly fix: string }
   /** {@link PairingStore.close} was called before. */
   STORE_CLOSED: { readonly path: string; readonly fix: string }
 }
 
-export type UnreadableReason = 'permission' | 'not-a-file' | 'damaged' | 'io'
+export type UnreadableReason = 'permission' | 'not-a-file' | 'damaged' | 'io' | 'missing'
+
+/** Why the store as it is now does not say what was revoked since a copy was made. */
+export type SinceUnknown =
+  | 'missing'
+  | 'unreadable'
+  /** It is another store, or took another course than the copy. */
+  | 'another-store'
+  | 'another-history'
+  /** It is older than the copy, or than the audit head that was kept elsewhere. */
+  | 'behind'
+  | 'audit-broken'
+  /** Changes went through without an audit entry. */
+  | 'unaudited'
 
 /** The closed set of codes of {@link PairingStoreError}. */
 export type PairingStoreErrorCode = keyof PairingStoreFailures
@@ -70,6 +94,9 @@ const sentences: Sentences = {
   STORE_ROLLED_BACK: d =>
     `${d.path} has ${d.found} audit entries, and entry ${d.expected} was seen already (${d.reason})`,
   STORE_REPLACED: d => `${d.path} is no longer the file that was opened`,
+  STORE_COPY_EXISTS: d => `${d.path} is there already; it was left as it is`,
+  STORE_COPY_BROKEN: d => `${d.path} is not what was written (${d.flaw.part}); nothing was restored`,
+  STORE_TOKEN_DEMANDED: d => `what was revoked since cannot be told from ${d.path} (${d.reason})`,
   STORE_CLOSED: d => `${d.path} was closed`,
 }
 

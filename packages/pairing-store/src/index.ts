@@ -9,6 +9,7 @@ export type {
 } from './audit.ts'
 export { AUDIT_ACTS } from './audit.ts'
 export { scopeReader } from './authority.ts'
+export { type BackupOptions, backupSqliteStore, type StoreBackup } from './backup.ts'
 export type { ChangeListener, RequestOutcome, StoreChange } from './changes.ts'
 export { cleanName, MAX_NAME_LENGTH } from './device-name.ts'
 export {
@@ -16,6 +17,7 @@ export {
   PairingStoreError,
   type PairingStoreErrorCode,
   type PairingStoreFailures,
+  type SinceUnknown,
   type UnreadableReason,
 } from './errors.ts'
 export type {
@@ -45,4 +47,6 @@ export type {
   RequestRecord,
   TokenGeneration,
 } from './records.ts'
+export { type RestoreOptions, restoreSqliteStore, type StoreRestoration } from './restoration.ts'
 export { openSqliteStore, type SqliteStoreOptions, type StoreOptions } from './sqlite.ts'
+export { type StoreFlaw, type StoreVerdict, type VerifyOptions, verifySqliteStore } from './verification.ts'

@@ -38,6 +38,11 @@ export interface SqliteStoreOptions extends StoreOptions {
  * `STORE_NOT_WRITABLE`, `STORE_UNREADABLE`, `STORE_BUSY`.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<PairingStore> {
+  return openSqlStore(options)
+}
+
+/** The same, with what only this package may do with it. */
+export async function openSqlStore(options: SqliteStoreOptions): Promise<SqlStore> {
   const { clock = machineMs, roles = BUILT_IN_ROLES, busyTimeoutMs = 5_000, audit = 'required' } = options
   const path = resolve(options.path)
   const driver = await openSqliteDriver({ path, busyTimeoutMs, nowMs: clock() })

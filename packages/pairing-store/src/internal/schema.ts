@@ -46,9 +46,12 @@ export interface DeviceTable {
   created_at_ms: number
   last_seen_at_ms: number | null
   revoked_at_ms: number | null
-  /** `store-writer`, or a device id. */
+  /** `store-writer`, or a device id; or {@link HELD_BY_RESTORE}. */
   revoked_by: string | null
 }
+
+/** By whom a device is shut out that was in a copy, where nobody knows whether it was revoked since: its grants stay. */
+export const HELD_BY_RESTORE = 'restore'
 
 export interface DeviceRoleTable {
   device_id: string

@@ -334,6 +334,11 @@ export class SqlStore implements PairingStore {
     return this.#read(async reading => requireHead(reading, await this.#storeRow(), head))
   }
 
+  /** For what one kind of store alone can do: a mutation as any other. */
+  transact<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    return this.#mutate(work)
+  }
+
   subscribe(listener: ChangeListener): () => void {
     return this.#driver.subscribe(listener)
   }

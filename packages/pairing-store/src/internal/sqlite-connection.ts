@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { backup, DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import type { Dialect } from './migrations.ts'
 import type { Schema } from './schema.ts'
@@ -18,6 +18,18 @@ export const SQLITE_DIALECT: Dialect = {
 
 /** At most this long. */
 const READER_WAIT_MS = 20
+
+const PARTS = `
+  SELECT type, name, sql, (SELECT group_concat(c.name) FROM pragma_table_info(s.name) c) AS columns
+  FROM sqlite_schema s WHERE name NOT LIKE 'sqlite_%' ORDER BY name`
+
+/** One part of a schema. `columns` is of a table. */
+export interface SchemaPart {
+  readonly type: 'table' | 'index' | 'trigger' | 'view'
+  readonly name: string
+  readonly sql: string | null
+  readonly columns: string | null
+}
 
 /** One connection, with its statements kept: preparing one anew costs as much as running it. */
 export class SqliteConnection implements Session {
@@ -54,6 +66,30 @@ export class SqliteConnection implements Session {
   /** The value of a pragma that gives one. */
   pragma(name: string): unknown {
     return this.#statement(`PRAGMA ${name}`).get()?.[name]
+  }
+
+  /** Every row that a pragma gives. */
+  pragmaRows(name: string): readonly unknown[] {
+    return this.#statement(`PRAGMA ${name}`).all()
+  }
+
+  /** The tables, indexes and triggers in the file, by name; what SQLite keeps for itself aside. */
+  parts(): readonly SchemaPart[] {
+    return this.#statement(PARTS).all() as unknown as SchemaPart[]
+  }
+
+  /** Write all of the database, as it is at one moment, into another file. Others go on writing meanwhile. */
+  async copyTo(path: string, onPages: (remaining: number, total: number) => void): Promise<void> {
+    // Without a snapshot of our own, each commit of another process would begin the copy anew.
+    this.run('BEGIN')
+    try {
+      this.#statement('SELECT count(*) FROM sqlite_schema').get()
+      await backup(this.#database, path, {
+        progress: ({ remainingPages, totalPages }) => onPages(remainingPages, totalPages),
+      })
+    } finally {
+      this.run('ROLLBACK')
+    }
   }
 
   close(): void {

@@ -76,7 +76,7 @@ function unreadable(
 ): PairingStoreError {
   const fix =
     reason === 'damaged'
-      ? `Put a backup in its place, or see what is wrong: sqlite3 '${path}' 'pragma integrity_check'`
+      ? `See what is wrong, and restore a backup: holdfast store verify --store '${path}'`
       : `Look at its permissions: ls -la '${path}'*`
   return new PairingStoreError('STORE_UNREADABLE', { path, reason, fix }, { cause })
 }

@@ -45,7 +45,8 @@ export async function prepareStoreFile(path: string, nowMs: number): Promise<voi
   checkHeader(path, readHeader(path))
 }
 
-function prepareDirectory(path: string, uid: number | null): void {
+/** See that the directory of the file is there, and nobody else's to write. */
+export function prepareDirectory(path: string, uid: number | null = process.getuid?.() ?? null): void {
   const directory = dirname(path)
   try {
     const first = mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -66,6 +67,20 @@ function checkOwner(path: string, stats: Stats, uid: number | null): void {
   if ((stats.mode & loose) === 0) return
   const fix = `Close it: chmod ${stats.isDirectory() ? '700' : '600'} '${path}'`
   throw new PairingStoreError('STORE_EXPOSED', { path, mode: stats.mode & 0o7777, fix })
+}
+
+/** Is the file this user's, and nobody else's to read or write? One that is not there is. */
+export function checkOwnFile(path: string): void {
+  const stats = statOrNull(path)
+  if (stats?.isFile()) checkOwner(path, stats, process.getuid?.() ?? null)
+}
+
+/** Is there a store of ours at the path, by its header? Whose file it is and who else may read it is not looked at. */
+export function checkStoreFile(path: string): void {
+  const stats = statOrNull(path)
+  if (stats === null) throw unreadable(path, 'missing')
+  if (!stats.isFile()) throw unreadable(path, 'not-a-file')
+  checkHeader(path, readHeader(path))
 }
 
 function checkHeader(path: string, header: Buffer): void {
@@ -98,19 +113,31 @@ function readHeader(path: string): Buffer {
  * of any number of processes one has made it, and nobody ever sees half a store. So an empty file was never ours.
  */
 async function publishStore(path: string, nowMs: number, uid: number | null): Promise<void> {
+  const make = async (fresh: string) => {
+    await writeStore(fresh, nowMs)
+    linkOrCopy(fresh, path)
+    syncDirectory(dirname(path))
+  }
+  await inPrivatePlace(path, 'making', make, uid)
+}
+
+/** Work on a file in a directory of one's own beside `path`, which goes away afterwards: nobody sees it half made. */
+export async function inPrivatePlace<Result>(
+  path: string,
+  doing: keyof typeof LEFT_AFTER_MS,
+  work: (file: string) => Promise<Result>,
+  uid: number | null = process.getuid?.() ?? null,
+): Promise<Result> {
   const directory = dirname(path)
-  clearLeftovers(path)
   let made: string
   try {
-    made = mkdtempSync(join(directory, makingName(path)))
+    clearLeftovers(path)
+    made = mkdtempSync(join(directory, placeName(path, doing)))
   } catch (cause) {
     throw diskError(path, cause) ?? notWritable(directory, statOrNull(directory)?.uid ?? null, uid, cause)
   }
   try {
-    const fresh = join(made, 'store')
-    await writeStore(fresh, nowMs)
-    linkOrCopy(fresh, path)
-    syncDirectory(directory)
+    return await work(join(made, 'store'))
   } catch (cause) {
     throw diskError(path, cause) ?? toStoreError(path, cause, 'writing')
   } finally {
@@ -148,42 +175,49 @@ async function writeStore(path: string, nowMs: number): Promise<void> {
   }
 }
 
-function linkOrCopy(from: string, to: string): void {
+/** Give a whole file its name, unless that is taken. @returns whether it was free */
+export function linkOrCopy(from: string, to: string): boolean {
   try {
     linkSync(from, to)
+    return true
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) return
+    if (isErrno(error, 'EEXIST')) return false
     if (!isErrno(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error
-    copyExclusively(from, to)
+    return copyExclusively(from, to)
   }
 }
 
 // File systems without links: still nobody's file is replaced, but a crash in here leaves a file that is refused.
-function copyExclusively(from: string, to: string): void {
+function copyExclusively(from: string, to: string): boolean {
   try {
     copyFileSync(from, to, constants.COPYFILE_EXCL)
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) return
+    if (isErrno(error, 'EEXIST')) return false
     throw error
   }
   chmodSync(to, 0o600)
-  const file = openSync(to, 'r+')
-  fsyncSync(file)
-  closeSync(file)
+  syncFile(to)
+  return true
 }
 
-function makingName(path: string): string {
-  return `.${basename(path)}.making-`
+/** When what was begun in a private place is taken for given up: more than a creation takes, or a copy of any size. */
+const LEFT_AFTER_MS = { making: 60_000, copying: 24 * 60 * 60_000 } as const
+
+function placeName(path: string, doing: keyof typeof LEFT_AFTER_MS): string {
+  return `.${basename(path)}.${doing}-`
 }
 
-/** What a creator that was killed has left behind. A minute is more than any creation takes. */
+/** What somebody who was killed has left behind. */
 function clearLeftovers(path: string): void {
   const directory = dirname(path)
-  const longAgoMs = machineMs() - 60_000
-  for (const name of readdirSync(directory)) {
-    const left = join(directory, name)
-    if (!name.startsWith(makingName(path)) || (statOrNull(left)?.mtimeMs ?? longAgoMs) >= longAgoMs) continue
-    rmSync(left, { recursive: true, force: true })
+  const names = readdirSync(directory)
+  for (const doing of ['making', 'copying'] as const) {
+    const longAgoMs = machineMs() - LEFT_AFTER_MS[doing]
+    for (const left of names.filter(name => name.startsWith(placeName(path, doing)))) {
+      const place = join(directory, left)
+      if ((statOrNull(place)?.mtimeMs ?? longAgoMs) >= longAgoMs) continue
+      rmSync(place, { recursive: true, force: true })
+    }
   }
 }
 
@@ -194,7 +228,17 @@ function syncUpTo(directory: string, top: string): void {
   }
 }
 
-function syncDirectory(directory: string): void {
+/** What was written to a file is on disk when this returns. */
+export function syncFile(path: string): void {
+  const file = openSync(path, 'r+')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+export function syncDirectory(directory: string): void {
   if (process.platform === 'win32') return
   const handle = openSync(directory, 'r')
   try {
@@ -233,10 +277,11 @@ function diskError(path: string, cause: unknown): PairingStoreError | null {
 
 function unreadable(
   path: string,
-  reason: 'permission' | 'not-a-file' | 'io',
+  reason: 'permission' | 'not-a-file' | 'io' | 'missing',
   cause?: unknown,
 ): PairingStoreError {
-  const fix = `Look at what is there: ls -la '${path}'`
+  const at = reason === 'missing' ? dirname(path) : path
+  const fix = `Look at what is there: ls -la '${at}'`
   return new PairingStoreError('STORE_UNREADABLE', { path, reason, fix }, { cause })
 }
 
