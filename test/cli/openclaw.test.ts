@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { locateState } from '@holdfast/identity/state'
 import { describe, expect, test } from 'vitest'
-import { createPlainKey, type PlainKey } from '../openclaw/plain-client.ts'
+import { createPlainKey, type PlainKey, pemsOf } from '../openclaw/plain-client.ts'
 import { holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
 const FULL = [
@@ -18,6 +18,7 @@ const FULL = [
 interface Trap {
   readonly trap: string
   readonly help: string
+  readonly command: string | null
 }
 
 interface Report {
@@ -66,9 +67,10 @@ class Fabricated {
   async traps(): Promise<readonly Trap[]> {
     const { report, exitCode, stdout } = await this.examine()
     expect(exitCode).toBe(1)
-    for (const { trap, help } of report.traps) {
+    for (const { trap, help, command } of report.traps) {
       expect(stdout).toContain(`${trap}: `)
       expect(stdout).toContain(help)
+      expect(stdout).toContain(command ?? '')
     }
     return report.traps
   }
@@ -84,17 +86,6 @@ const TABLES = `
     scopes_json text, silent integer, is_repair integer, ts integer);
   create table device_auth_tokens (device_id text, role text, token text, scopes_json text, updated_at_ms integer,
     primary key (device_id, role));`
-
-function pemsOf(key: PlainKey): { readonly publicKeyPem: string; readonly privateKeyPem: string } {
-  const spki = Buffer.concat([
-    Buffer.from('302a300506032b6570032100', 'hex'),
-    Buffer.from(key.publicKey, 'base64url'),
-  ])
-  return {
-    publicKeyPem: `-----BEGIN PUBLIC KEY-----\n${spki.toString('base64')}\n-----END PUBLIC KEY-----\n`,
-    privateKeyPem: key.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
-  }
-}
 
 function contentsOf(folder: string): Readonly<Record<string, string>> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()
@@ -167,7 +158,8 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
       [deviceId]: record(deviceId, { scopes: asked, approvedScopes: asked }),
     })
     expect(await place.traps()).toMatchObject([{ trap: 'scopes-stuck', deviceId }])
-    expect(traps[0]?.help).toContain('holdfast openclaw enroll ws://127.0.0.1:18789 --state-dir')
+    expect(traps[1]?.command).toContain('holdfast openclaw enroll ws://127.0.0.1:18789 --state-dir')
+    expect(traps[0]?.command).toBe('openclaw gateway call health')
   })
 
   test('a poisoned request, and no silent one', async () => {
@@ -182,7 +174,7 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
     })
     const traps = await place.traps()
     expect(traps).toMatchObject([{ trap: 'request-poisoned', requestId: 'request-1' }])
-    expect(traps[0]?.help).toContain('openclaw devices approve request-1')
+    expect(traps[0]?.command).toBe('openclaw devices reject request-1')
   })
 
   test('what a device wrote into its request never reaches the terminal, or a command', async () => {
@@ -192,6 +184,7 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
     place.write('devices/pending.json', { [hostile]: request })
     const { stdout, report } = await place.examine()
     expect(stdout).not.toContain('\u001b')
+    expect(JSON.stringify(report.traps[0]?.command)).not.toContain('rm -rf')
     expect(report.traps[0]?.help).not.toContain('rm -rf')
   })
 
@@ -284,7 +277,7 @@ describe('holdfast openclaw doctor, on the database of 2026.9', () => {
     expect(traps).toMatchObject([
       { trap: 'two-identities', inFile: inFile.deviceId, inDatabase: inDatabase.deviceId },
     ])
-    expect(traps[0]?.help).toContain('mv ')
+    expect(traps[0]?.command).toMatch(/^mv /)
     place.key(inDatabase)
     expect((await place.examine()).report.traps).toEqual([])
   })

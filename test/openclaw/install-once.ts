@@ -1,6 +1,6 @@
 import { installReal } from './install-real.ts'
 
-/** What vitest runs before the first file of the suite. */
+/** What vitest runs before the first file of the suite. Where it throws, the run fails. */
 export function setup(): Promise<void> {
-  return installReal(line => console.log(line))
+  return installReal({ say: line => console.log(line) })
 }

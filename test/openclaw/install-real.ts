@@ -3,25 +3,60 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { dirname, join } from 'node:path'
 import { cacheDirectory, RECIPES, type Recipe } from './real-versions.ts'
 
+export interface InstallOptions {
+  /** Takes a line of progress. */
+  readonly say: (line: string) => void
+  /** @defaultValue `cacheDirectory()` */
+  readonly cache?: string
+  /** @defaultValue all that the suite runs */
+  readonly recipes?: readonly Recipe[]
+  /** How often npm is tried where its failure may pass. @defaultValue 3 */
+  readonly attempts?: number
+  /** Before another attempt, in ms. @defaultValue 10,000 */
+  readonly pauseMs?: number
+  /** For one attempt, in ms. @defaultValue 600,000 */
+  readonly boundMs?: number
+  /** Set over this process's environment, for npm. @defaultValue nothing */
+  readonly env?: Readonly<Record<string, string>>
+}
+
 const MARKER = '.installed.json'
 
 /**
- * Install what the suite runs, where it is not there yet. A folder appears under its name only when it is whole, so an
- * install that was cut off, or ran twice at once, leaves nothing that a later run would take for good.
+ * Install what the suite runs, where it is not there yet, all at once. A folder appears under its name only when it is
+ * whole, so an install that was cut off, or ran twice at once, leaves nothing that a later run would take for good.
+ *
+ * @throws Error with what npm said, once each install has ended, where one could not be done.
  */
-export async function installReal(say: (line: string) => void): Promise<void> {
-  const cache = cacheDirectory()
+export async function installReal(options: InstallOptions): Promise<void> {
+  const { say, cache = cacheDirectory(), recipes = RECIPES } = options
   mkdirSync(cache, { recursive: true })
-  for (const recipe of RECIPES) {
-    if (isInstalled(cache, recipe)) {
-      say(`${recipe.name}: already there`)
-      continue
-    }
-    say(`${recipe.name}: installing into ${cache}`)
-    const startedAtMs = Date.now()
-    await install(cache, recipe, say)
-    say(`${recipe.name}: installed in ${Math.round((Date.now() - startedAtMs) / 1000)} s`)
+  const installs = await Promise.allSettled(recipes.map(recipe => installOne(cache, recipe, options)))
+  const failures = installs.flatMap(install => (install.status === 'rejected' ? [install.reason] : []))
+  for (const failure of failures) say(String(failure))
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('\n'))
+}
+
+async function installOne(cache: string, recipe: Recipe, options: InstallOptions): Promise<void> {
+  const say = (line: string): void => options.say(`${recipe.name}: ${line}`)
+  if (isInstalled(cache, recipe)) {
+    say('already there')
+    return
   }
+  const startedAtMs = Date.now()
+  const { attempts = 3, pauseMs = 10_000 } = options
+  for (let attempt = 1; ; attempt++) {
+    say(`installing into ${cache}${attempt === 1 ? '' : `, attempt ${attempt} of ${attempts}`}`)
+    try {
+      await install(cache, recipe, { ...options, say })
+      break
+    } catch (error) {
+      if (!mayPass(error) || attempt >= attempts) throw error
+      say(`failed, tried again in ${pauseMs} ms: ${firstLines(String(error))}`)
+      await new Promise(resolve => setTimeout(resolve, pauseMs))
+    }
+  }
+  say(`installed in ${Math.round((Date.now() - startedAtMs) / 1000)} s`)
 }
 
 function isInstalled(cache: string, recipe: Recipe): boolean {
@@ -34,7 +69,7 @@ function markerOf(recipe: Recipe): string {
   return `${JSON.stringify({ manifest: recipe.manifest, files: recipe.files })}\n`
 }
 
-async function install(cache: string, recipe: Recipe, say: (line: string) => void): Promise<void> {
+async function install(cache: string, recipe: Recipe, options: InstallOptions): Promise<void> {
   const folder = mkdtempSync(join(cache, `.${recipe.name}-`))
   try {
     writeFileSync(join(folder, 'package.json'), JSON.stringify(recipe.manifest))
@@ -42,7 +77,7 @@ async function install(cache: string, recipe: Recipe, say: (line: string) => voi
       mkdirSync(dirname(join(folder, name)), { recursive: true })
       writeFileSync(join(folder, name), text)
     }
-    await runNpm(folder, line => say(`${recipe.name}: ${line}`))
+    await runNpm(folder, recipe.name, options)
     if (!existsSync(join(folder, recipe.proof)))
       throw new Error(`${recipe.name}: npm left no ${recipe.proof}`)
     writeFileSync(join(folder, MARKER), markerOf(recipe))
@@ -52,27 +87,59 @@ async function install(cache: string, recipe: Recipe, say: (line: string) => voi
       renameSync(folder, target)
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
   }
 }
 
-/** `--ignore-scripts`: nothing of the releases runs before a test runs it. */
-function runNpm(folder: string, say: (line: string) => void): Promise<void> {
-  const args = [
-    'install',
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--prefer-offline',
-    '--loglevel=error',
-  ]
+/** What a registry, or the way to it, does at times and not at others. A release that is not to be had is no such thing. */
+const PASSING =
+  /\b(ECONNRESET|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|EPIPE|EIDLETIMEOUT|ERR_SOCKET_TIMEOUT|EINTEGRITY|E429|E5\d\d|network)\b/
+
+class NpmFailure extends Error {
+  override readonly name = 'NpmFailure'
+  readonly mayPass: boolean
+
+  constructor(message: string, mayPass: boolean) {
+    super(message)
+    this.mayPass = mayPass
+  }
+}
+
+function mayPass(error: unknown): boolean {
+  return error instanceof NpmFailure && error.mayPass
+}
+
+function firstLines(text: string): string {
+  return text.split('\n').slice(0, 3).join(' ')
+}
+
+// `--ignore-scripts`: nothing of the releases runs before a test runs it.
+const NPM_INSTALL = [
+  'install',
+  '--ignore-scripts',
+  '--no-audit',
+  '--no-fund',
+  '--no-package-lock',
+  '--prefer-offline',
+  '--loglevel=error',
+]
+
+function runNpm(folder: string, name: string, options: InstallOptions): Promise<void> {
+  const { say, env = {}, boundMs = 600_000 } = options
   return new Promise((resolve, reject) => {
-    const npm = spawn('npm', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    const npm = spawn('npm', NPM_INSTALL, {
+      cwd: folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const startedAtMs = Date.now()
-    const progress = setInterval(
-      () => say(`still installing after ${Math.round((Date.now() - startedAtMs) / 1000)} s`),
-      20_000,
-    )
+    const seconds = (): number => Math.round((Date.now() - startedAtMs) / 1000)
+    const progress = setInterval(() => say(`still installing after ${seconds()} s`), 20_000)
+    let late = false
+    const bound = setTimeout(() => {
+      late = true
+      npm.kill('SIGKILL')
+    }, boundMs)
     let said = ''
     for (const stream of [npm.stdout, npm.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -82,10 +149,15 @@ function runNpm(folder: string, say: (line: string) => void): Promise<void> {
     npm.once('error', reject)
     npm.once('close', code => {
       clearInterval(progress)
+      clearTimeout(bound)
       if (code === 0) resolve()
-      else reject(new Error(`npm install ended with ${code}: ${said.slice(-4000)}`))
+      else if (late) reject(new NpmFailure(`${name}: npm install took more than ${boundMs} ms`, true))
+      else
+        reject(
+          new NpmFailure(`${name}: npm install ended with ${code}: ${said.slice(-4000)}`, PASSING.test(said)),
+        )
     })
   })
 }
 
-if (import.meta.main) await installReal(line => console.log(line))
+if (import.meta.main) await installReal({ say: line => console.log(line) })

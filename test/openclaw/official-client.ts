@@ -12,18 +12,59 @@ export interface OfficialWish {
   readonly clientDisplayName?: string
 }
 
+/** A bound for what hangs. */
+const BOUND_MS = 120_000
+
 /**
  * One connection of the official client: started, let in or told no for good, stopped. An error that it goes on to cure by
  * itself is not the end, so with `patient` only its pausing is.
  */
 export function officialConnect(wish: OfficialWish, patient = false): Promise<OfficialOutcome> {
-  return new Promise(resolve => {
+  return withClient(wish, patient, async () => ({ ok: true }))
+}
+
+/**
+ * Connect, and ask for more over that connection, as 2026.9 has it.
+ *
+ * @param approve is told the request, for somebody else to answer
+ * @returns what the client was told at the end
+ */
+export async function officialUpgrade(
+  wish: OfficialWish,
+  scopes: readonly string[],
+  approve: (requestId: string) => Promise<unknown>,
+): Promise<Readonly<Record<string, unknown>>> {
+  let told: Readonly<Record<string, unknown>> = {}
+  const outcome = await withClient(wish, false, async client => {
+    const { requestId } = await client.request<{ requestId: string }>('device.scopes.requestUpgrade', {
+      scopes: [...scopes],
+    })
+    const waiting = client.request('device.scopes.waitUpgrade', { requestId }, { timeoutMs: BOUND_MS })
+    await approve(requestId)
+    told = await waiting
+    return { ok: true }
+  })
+  if (!outcome.ok) throw new Error(`the client was not let in: ${outcome.code}`)
+  return told
+}
+
+function withClient(
+  wish: OfficialWish,
+  patient: boolean,
+  whenIn: (client: GatewayClient) => Promise<OfficialOutcome>,
+): Promise<OfficialOutcome> {
+  return new Promise((resolve, reject) => {
     let last: string | null = null
-    const finish = (outcome: OfficialOutcome): void => {
+    const bound = setTimeout(() => {
+      client.stop()
+      reject(new Error(`the official client had no answer after ${BOUND_MS} ms; last it was told ${last}`))
+    }, BOUND_MS)
+    const finish = (end: () => void): void => {
+      clearTimeout(bound)
       // Not from within its own callback: it may have something to do behind it.
       setImmediate(() => {
         client.stop()
-        resolve(outcome)
+        end()
       })
     }
     const client = new GatewayClient({
@@ -32,12 +73,17 @@ export function officialConnect(wish: OfficialWish, patient = false): Promise<Of
       clientName: 'cli',
       mode: 'cli',
       minProtocol: 3,
-      onHelloOk: () => finish({ ok: true }),
+      onHelloOk: () => {
+        whenIn(client).then(
+          outcome => finish(() => resolve(outcome)),
+          (error: unknown) => finish(() => reject(error)),
+        )
+      },
       onConnectError: error => {
         last = codeOf(error)
-        if (!patient) finish({ ok: false, code: last })
+        if (!patient) finish(() => resolve({ ok: false, code: last }))
       },
-      onReconnectPaused: ({ detailCode }) => finish({ ok: false, code: detailCode ?? last }),
+      onReconnectPaused: ({ detailCode }) => finish(() => resolve({ ok: false, code: detailCode ?? last })),
     })
     client.start()
   })

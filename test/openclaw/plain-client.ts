@@ -1,6 +1,7 @@
 import {
   createHash,
   createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomUUID,
@@ -30,7 +31,11 @@ export interface PlainOptions {
   readonly platform?: string
   readonly clientId?: string
   readonly mode?: string
-  readonly displayName?: string
+  /**
+   * A name of its own, unless given: 2026.9 drops a silently paired device when another comes by the same name. `null`: none,
+   * as the releases' command lines.
+   */
+  readonly displayName?: string | null
   /** Headers of the upgrade, such as `Origin`. */
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -46,7 +51,14 @@ export type PlainAnswer =
       readonly details: Readonly<Record<string, unknown>>
     }
 
+export interface PlainEvent {
+  readonly event: string
+  readonly payload: Readonly<Record<string, unknown>>
+}
+
 export interface PlainConnection {
+  /** What the gateway told on its own account, so far. */
+  readonly events: readonly PlainEvent[]
   call(method: string, params?: unknown): Promise<Record<string, unknown>>
   close(): Promise<void>
 }
@@ -69,10 +81,19 @@ export function plainKeyOf(stateDirectory: string): PlainKey {
   return { deviceId: file.deviceId, publicKey: file.publicKey, privateKey }
 }
 
+/** Both halves as OpenClaw keeps them. */
+export function pemsOf(key: PlainKey): { readonly publicKeyPem: string; readonly privateKeyPem: string } {
+  return {
+    publicKeyPem: createPublicKey(key.privateKey).export({ format: 'pem', type: 'spki' }).toString(),
+    privateKeyPem: key.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+  }
+}
+
 /** One `connect`, answered; where it was let in, the connection stays open. */
 export function plainConnect(key: PlainKey, options: PlainOptions): Promise<PlainAnswer> {
   const socket = new WebSocket(options.url, { headers: { ...options.headers } })
   const waiting = new Map<string, (frame: Record<string, unknown>) => void>()
+  const events: PlainEvent[] = []
   const connectId = randomUUID()
   return new Promise((resolve, reject) => {
     let refusal: Record<string, unknown> = {}
@@ -82,11 +103,13 @@ export function plainConnect(key: PlainKey, options: PlainOptions): Promise<Plai
         const params = connectParams(key, options, frame.payload)
         socket.send(JSON.stringify({ type: 'req', id: connectId, method: 'connect', params }))
       } else if (frame.type === 'res' && frame.id === connectId) {
-        if (frame.ok) resolve({ ok: true, hello: frame.payload, connection: connectionOver(socket, waiting) })
-        else refusal = frame.error
+        if (!frame.ok) refusal = frame.error
+        else resolve({ ok: true, hello: frame.payload, connection: connectionOver(socket, waiting, events) })
       } else if (frame.type === 'res') {
         waiting.get(frame.id)?.(frame)
         waiting.delete(frame.id)
+      } else if (frame.type === 'event') {
+        events.push({ event: frame.event, payload: frame.payload ?? {} })
       }
     })
     socket.once('error', reject)
@@ -107,8 +130,10 @@ export async function plainAttempt(key: PlainKey, options: PlainOptions): Promis
 function connectionOver(
   socket: WebSocket,
   waiting: Map<string, (frame: Record<string, unknown>) => void>,
+  events: readonly PlainEvent[],
 ): PlainConnection {
   return {
+    events,
     call: (method, params = {}) =>
       new Promise((resolve, reject) => {
         const id = randomUUID()
@@ -130,6 +155,7 @@ function connectParams(
   challenge: { nonce: string; ts: number },
 ): Record<string, unknown> {
   const { scopes, role = 'operator', proof = 'v2', platform = 'linux' } = options
+  const { displayName = `plain ${key.deviceId.slice(0, 8)}` } = options
   const id = options.clientId ?? 'cli'
   const mode = options.mode ?? 'cli'
   const credential = options.token ?? options.deviceToken ?? ''
@@ -154,7 +180,7 @@ function connectParams(
       version: '1.0.0',
       platform,
       mode,
-      ...(options.displayName === undefined ? {} : { displayName: options.displayName }),
+      ...(displayName === null ? {} : { displayName }),
     },
     role,
     scopes,

@@ -15,13 +15,14 @@ export interface Recipe {
   readonly proof: string
 }
 
-// Two dependencies of the older releases are no longer to be had, and one has moved on without them. None is on a path
-// that this suite walks: all belong to chat channels and page reading.
+// Two dependencies of the older releases are no longer to be had, one has moved on without them, and one brings 700 MB of
+// graphics code. None is on a path that this suite walks: they belong to chat channels, page reading and local models.
 const WITHOUT_LOST_DEPENDENCIES = {
   overrides: {
     libsignal: 'file:./stub',
     '@whiskeysockets/baileys': 'npm:is-number@7.0.0',
     linkedom: '0.18.9',
+    'node-llama-cpp': 'npm:is-number@7.0.0',
   },
 }
 

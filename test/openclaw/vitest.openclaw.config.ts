@@ -10,9 +10,12 @@ export default defineConfig({
   test: {
     include: ['test/openclaw/**/*.real.ts'],
     globalSetup: ['test/openclaw/install-once.ts'],
-    // Bounds for what hangs. A gateway starts within 5 to 20 s here; a busy machine takes several times that.
-    testTimeout: 300_000,
+    // Each test as it ends, since each takes seconds.
+    reporters: ['verbose'],
+    // A file a release, side by side: much of their time is one process of a release at work.
+    maxWorkers: 3,
+    // Bounds for what hangs, not measurements: a busy machine takes many times what a quiet one does.
+    testTimeout: 600_000,
     hookTimeout: 600_000,
-    fileParallelism: false,
   },
 })

@@ -1,9 +1,9 @@
 import { BUILT_IN_ROLES, defineRoles, expandScopes, parseRole, parseScopes } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import { isOpenClawError, type OpenClawErrorCode } from './errors.ts'
-import { readDeviceJson } from './internal/foreign-key.ts'
+import { type ForeignKey, readDeviceJson } from './internal/foreign-key.ts'
 import { type OpenClawBooks, type PairedRow, readFileBooks } from './internal/openclaw-books.ts'
-import { locateOpenClaw, type OpenClawState, usesDatabase } from './internal/openclaw-state.ts'
+import { gatewayUrlOf, locateOpenClaw, type OpenClawState, usesDatabase } from './internal/openclaw-state.ts'
 import { readSurroundings, type Surroundings } from './internal/surroundings.ts'
 import { OPENCLAW_SCOPES } from './openclaw-client.ts'
 
@@ -19,13 +19,26 @@ export interface OpenClawInspectOptions {
 export type OpenClawTrap =
   /**
    * OpenClaw's own device, or this install's, has less than its clients ask for: what asks for more waits for a person. Up to
-   * 2026.8.
+   * 2026.8. `requestId`: its wish that waits already.
    */
-  | { readonly trap: 'scopes-stuck'; readonly deviceId: string; readonly missing: readonly string[] }
+  | {
+      readonly trap: 'scopes-stuck'
+      readonly deviceId: string
+      readonly missing: readonly string[]
+      readonly requestId: string | null
+    }
   /** A request that nobody answered: as long as it lies about, no later wish of that device is let through silently. */
   | { readonly trap: 'request-poisoned'; readonly deviceId: string; readonly requestId: string }
-  /** The gateway knows command lines, and this one is none of them: its key was made anew. */
-  | { readonly trap: 'key-regenerated'; readonly deviceId: string; readonly known: readonly string[] }
+  /**
+   * The gateway knows command lines that were there before this one's key was made, which was made anew. `paired`: it knows
+   * this one as well by now, and the former ones are still let in.
+   */
+  | {
+      readonly trap: 'key-regenerated'
+      readonly deviceId: string
+      readonly known: readonly string[]
+      readonly paired: boolean
+    }
   /** OpenClaw's key cannot be used. Up to 2026.8 it makes another one over it, and is a stranger. */
   | { readonly trap: 'key-unusable'; readonly path: string; readonly code: OpenClawErrorCode }
   /** A key file beside a database that holds another key: the gateway may refuse to start. */
@@ -47,6 +60,8 @@ export interface OpenClawInspection {
   readonly directory: string
   /** `files`: 2026.2 to 2026.8; `database`: 2026.9; `none`: no OpenClaw ever ran there. */
   readonly kind: 'files' | 'database' | 'none'
+  /** Where its gateway listens, by its configuration. */
+  readonly gatewayUrl: string
   /** The device that OpenClaw's own command line is. */
   readonly deviceId: string | null
   readonly paired: number
@@ -68,16 +83,15 @@ export async function inspectOpenClaw(options: OpenClawInspectOptions = {}): Pro
   const state = locateOpenClaw(options.openclawDirectory, surroundings)
   const database = usesDatabase(state) ? await import('./internal/database-key.ts') : null
   const books = database?.readDatabaseBooks(state.database) ?? readFileBooks(state)
-  const inFile = keyIdOf(state.keyFile, () => readDeviceJson(state.keyFile, surroundings)?.deviceId ?? null)
+  const inFile = keyIdOf(state.keyFile, () => readDeviceJson(state.keyFile, surroundings))
   const inDatabase =
-    database === null
-      ? NO_KEY
-      : keyIdOf(state.database, () => database.readDatabaseKey(state.database)?.deviceId ?? null)
+    database === null ? NO_KEY : keyIdOf(state.database, () => database.readDatabaseKey(state.database))
   const own = database === null ? inFile : inDatabase
   const mine = [own.deviceId, options.deviceId ?? null].filter(id => id !== null)
   return {
     directory: state.directory,
     kind: database !== null ? 'database' : isEmpty(books, inFile) ? 'none' : 'files',
+    gatewayUrl: gatewayUrlOf(state, surroundings),
     deviceId: own.deviceId,
     paired: books.paired.length,
     pending: books.pending.length,
@@ -87,10 +101,7 @@ export async function inspectOpenClaw(options: OpenClawInspectOptions = {}): Pro
       ...(database === null ? [] : twoIdentities(state, inFile.deviceId, inDatabase.deviceId)),
       // The command line of 2026.9 shows no device to a gateway of its machine, which gives more without asking anybody.
       ...(database === null
-        ? [
-            ...regenerated(books, mine, own.deviceId, surroundings),
-            ...stuck(books, own.deviceId, options.deviceId),
-          ]
+        ? [...regenerated(books, mine, own, surroundings), ...stuck(books, own.deviceId, options.deviceId)]
         : []),
       ...poisoned(books),
       ...drifted(books),
@@ -101,17 +112,19 @@ export async function inspectOpenClaw(options: OpenClawInspectOptions = {}): Pro
 
 interface KeyId {
   readonly deviceId: string | null
+  readonly createdAtMs: number | null
   readonly trap: OpenClawTrap | null
 }
 
-const NO_KEY: KeyId = { deviceId: null, trap: null }
+const NO_KEY: KeyId = { deviceId: null, createdAtMs: null, trap: null }
 
-function keyIdOf(path: string, read: () => string | null): KeyId {
+function keyIdOf(path: string, read: () => ForeignKey | null): KeyId {
   try {
-    return { deviceId: read(), trap: null }
+    const { deviceId, createdAtMs } = read() ?? NO_KEY
+    return { deviceId, createdAtMs, trap: null }
   } catch (error) {
     if (!isOpenClawError(error)) throw error
-    return { deviceId: null, trap: { trap: 'key-unusable', path, code: error.code } }
+    return { ...NO_KEY, trap: { trap: 'key-unusable', path, code: error.code } }
   }
 }
 
@@ -129,22 +142,27 @@ function twoIdentities(
   return [{ trap: 'two-identities', path, inFile, inDatabase }]
 }
 
-/** Command lines of this platform are known, and this one is not. Installs of ours say `cli` as well, by another name. */
+/** Command lines of this platform are known, and this one is none of them, or came later. Installs of ours have a name. */
 function regenerated(
   { paired }: OpenClawBooks,
   mine: readonly string[],
-  own: string | null,
+  { deviceId, createdAtMs }: KeyId,
   { platform }: Surroundings,
 ): OpenClawTrap[] {
-  const known = paired.filter(
-    ({ deviceId, clientId, displayName, platform: its }) =>
-      clientId === 'cli' &&
-      (its ?? platform) === platform &&
-      !mine.includes(deviceId) &&
-      displayName?.startsWith('holdfast ') !== true,
-  )
-  if (own === null || known.length === 0 || paired.some(({ deviceId }) => deviceId === own)) return []
-  return [{ trap: 'key-regenerated', deviceId: own, known: known.map(({ deviceId }) => deviceId) }]
+  if (deviceId === null) return []
+  const now = paired.find(row => row.deviceId === deviceId)
+  const known = paired
+    .filter(row => row.clientId === 'cli' && (row.platform ?? platform) === platform)
+    .filter(row => !mine.includes(row.deviceId) && row.displayName?.startsWith('holdfast ') !== true)
+    .filter(row => now === undefined || isFormer(row, now, createdAtMs))
+    .map(row => row.deviceId)
+  return known.length === 0 ? [] : [{ trap: 'key-regenerated', deviceId, known, paired: now !== undefined }]
+}
+
+/** Did the same program say the same of itself before the key was made that it has now? */
+function isFormer(row: PairedRow, now: PairedRow, keyCreatedAtMs: number | null): boolean {
+  const same = row.clientMode === now.clientMode && row.displayName === now.displayName
+  return same && keyCreatedAtMs !== null && row.createdAtMs !== null && row.createdAtMs < keyCreatedAtMs
 }
 
 const ROLES = defineRoles(BUILT_IN_ROLES)
@@ -152,12 +170,18 @@ const ROLES = defineRoles(BUILT_IN_ROLES)
 /** What the command line of 2026.2 asks for. Later ones ask for more, and their gateways take admin for all of it. */
 const COMMAND_LINE_SCOPES = ['operator.admin', 'operator.approvals', 'operator.pairing'] as const
 
-function stuck({ paired }: OpenClawBooks, own: string | null, installId: string | undefined): OpenClawTrap[] {
+function stuck(
+  { paired, pending }: OpenClawBooks,
+  own: string | null,
+  installId: string | undefined,
+): OpenClawTrap[] {
   return paired
     .filter(({ deviceId }) => deviceId === own || deviceId === installId)
     .flatMap(row => {
-      const missing = missingOf(row, row.deviceId === installId ? OPENCLAW_SCOPES : COMMAND_LINE_SCOPES)
-      return missing.length === 0 ? [] : [{ trap: 'scopes-stuck', deviceId: row.deviceId, missing } as const]
+      const { deviceId } = row
+      const missing = missingOf(row, deviceId === installId ? OPENCLAW_SCOPES : COMMAND_LINE_SCOPES)
+      const requestId = pending.find(request => request.deviceId === deviceId)?.requestId ?? null
+      return missing.length === 0 ? [] : [{ trap: 'scopes-stuck', deviceId, missing, requestId } as const]
     })
 }
 

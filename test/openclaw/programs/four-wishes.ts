@@ -8,6 +8,6 @@ import { connectForEach } from '../wishes.ts'
 const [directory = '', url = '', token = '', order = ''] = process.argv.slice(2)
 waitAtBarrier()
 const identity = await openIdentity({ directory })
-const enrolment = await enrollWithOpenClaw({ identity, url, token })
+const { outcome, did } = await enrollWithOpenClaw({ identity, url, token })
 const admitted = await connectForEach(order, identity, { url, token })
-console.log(JSON.stringify({ deviceId: identity.id, outcome: enrolment.outcome, admitted }))
+console.log(JSON.stringify({ deviceId: identity.id, outcome, did: did.map(({ act }) => act), admitted }))

@@ -1,6 +1,6 @@
 import { findIdentity, isIdentityError } from '@holdfast/identity'
-import { shellWord } from '@holdfast/identity/state'
 import { inspectOpenClaw, type OpenClawTrap } from '@holdfast/openclaw'
+import { helpFor } from '../openclaw-help.ts'
 import { facts, plain } from '../render.ts'
 import { type CommandResult, placeOptions, type Wiring } from '../wiring.ts'
 import { placeOf } from './id-reset.ts'
@@ -18,7 +18,8 @@ export async function openClawDoctor(
   const installId = await installIdOf(wiring, options)
   const place = openClawPlace(options)
   const seen = await inspectOpenClaw({ ...place, ...(installId !== null && { deviceId: installId }) })
-  const traps = seen.traps.map(trap => ({ ...trap, help: helpFor(trap, wiring) }))
+  const situation = { ...seen, installId, place: placeOptions(wiring) }
+  const traps = seen.traps.map(trap => ({ ...trap, ...helpFor(trap, situation) }))
   return {
     json: { ...seen, traps, installDeviceId: installId },
     lines: [
@@ -29,7 +30,11 @@ export async function openClawDoctor(
         ['devices', String(seen.paired)],
         ['requests', String(seen.pending)],
       ]),
-      ...traps.flatMap(trap => [`${trap.trap}: ${whatIs(trap)}`, `  ${trap.help}`]),
+      ...traps.flatMap(trap => [
+        `${trap.trap}: ${whatIs(trap)}`,
+        `  ${trap.help}`,
+        ...(trap.command === null ? [] : [`  ${trap.command}`]),
+      ]),
       ...(traps.length === 0 ? ['Nothing is wrong.'] : []),
     ],
     exitCode: traps.length === 0 ? 0 : 1,
@@ -59,7 +64,9 @@ function whatIs(trap: OpenClawTrap): string {
     case 'request-poisoned':
       return `request ${plain(trap.requestId)} of device ${short(trap.deviceId)} lies about, and holds up its later ones`
     case 'key-regenerated':
-      return `device ${short(trap.deviceId)} is not known; other command lines of this machine are: ${trap.known.length}`
+      return trap.paired
+        ? `device ${short(trap.deviceId)} has taken the place of others, which are still let in: ${trap.known.length}`
+        : `device ${short(trap.deviceId)} is not known; other command lines of this machine are: ${trap.known.length}`
     case 'key-unusable':
       return `${trap.path} cannot be used (${trap.code})`
     case 'two-identities':
@@ -70,29 +77,6 @@ function whatIs(trap: OpenClawTrap): string {
       return `the device token that ${short(trap.deviceId)} keeps is not the one that the gateway knows`
     case 'books-damaged':
       return `${trap.path} cannot be read: the next approval overwrites it`
-  }
-}
-
-/** One command where there is one. */
-function helpFor(trap: OpenClawTrap, wiring: Wiring): string {
-  switch (trap.trap) {
-    case 'scopes-stuck':
-    case 'key-regenerated':
-      return `Pipe the gateway token into: holdfast openclaw enroll ws://127.0.0.1:18789 ${placeOptions(wiring)}`
-    case 'request-poisoned':
-      return /^[0-9A-Za-z-]{1,64}$/.test(trap.requestId)
-        ? `If it is yours: openclaw devices approve ${trap.requestId}; else: openclaw devices reject ${trap.requestId}`
-        : 'See whose it is, and answer it: openclaw devices list'
-    case 'key-unusable':
-      return `Restore it from a backup before OpenClaw runs again, or let it make another: ls -l ${shellWord(trap.path)}`
-    case 'two-identities':
-      return `Stop the gateway, and set the file aside: mv ${shellWord(trap.path)} ${shellWord(`${trap.path}.aside`)}`
-    case 'too-many-devices':
-      return 'Remove those that nobody uses, one by one: openclaw devices remove ID'
-    case 'token-drift':
-      return 'Connect once with the gateway token, and the token is replaced: openclaw gateway call health'
-    case 'books-damaged':
-      return 'Stop the gateway, and restore the file from a backup before it starts again.'
   }
 }
 

@@ -6,6 +6,8 @@ import type { Surroundings } from './surroundings.ts'
 /** A key of OpenClaw's, checked against itself. */
 export interface ForeignKey {
   readonly deviceId: DeviceId
+  /** When it was made, as its file says; `null` where that says nothing. Epoch ms. */
+  readonly createdAtMs: number | null
   /** The text of a `device.json` with this key. It is secret. */
   readonly deviceJson: string
 }
@@ -26,12 +28,19 @@ export function readDeviceJson(path: string, surroundings: Surroundings): Foreig
 /** The key in the text of a `device.json` that came from this path. @throws {@link OpenClawError} `OPENCLAW_KEY_DAMAGED` */
 export function checkedKey(path: string, deviceJson: string): ForeignKey {
   try {
-    return { deviceId: identityFrom({ deviceJson }).id, deviceJson }
+    const deviceId = identityFrom({ deviceJson }).id
+    return { deviceId, createdAtMs: createdAtMsOf(deviceJson), deviceJson }
   } catch (error) {
     if (!isIdentityError(error, 'KEY_SOURCE_UNSUPPORTED')) throw error
     const detail = { path, reason: error.detail.reason, fix: `Restore it from a backup: ${path}` }
     throw new OpenClawError('OPENCLAW_KEY_DAMAGED', detail, { cause: error })
   }
+}
+
+/** Of a text that is known to be a key's. */
+function createdAtMsOf(deviceJson: string): number | null {
+  const { createdAtMs } = JSON.parse(deviceJson.replace(/^\uFEFF/, '')) as { readonly createdAtMs?: unknown }
+  return typeof createdAtMs === 'number' ? createdAtMs : null
 }
 
 function readOwnText(path: string, surroundings: Surroundings): string | null {

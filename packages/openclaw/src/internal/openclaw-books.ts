@@ -7,8 +7,11 @@ import type { OpenClawState } from './openclaw-state.ts'
 export interface PairedRow {
   readonly deviceId: string
   readonly clientId: string | null
+  readonly clientMode: string | null
   readonly displayName: string | null
   readonly platform: string | null
+  /** Epoch ms. */
+  readonly createdAtMs: number | null
   /** What it may have in the role of an operator. */
   readonly scopes: readonly string[]
   /** The device token of that role, where one is live. It is secret. */
@@ -72,8 +75,10 @@ export function booksOfRows(rows: {
     paired: rows.paired.map(row =>
       pairedRow(String(row['device_id']), {
         clientId: row['client_id'],
+        clientMode: row['client_mode'],
         displayName: row['display_name'],
         platform: row['platform'],
+        createdAtMs: row['created_at_ms'],
         scopes: parsed(row['scopes_json']),
         approvedScopes: parsed(row['approved_scopes_json']) ?? undefined,
         tokens: parsed(row['tokens_json']),
@@ -104,8 +109,10 @@ function pairedRow(deviceId: string, record: Fields): PairedRow {
   return {
     deviceId,
     clientId: textOf(record['clientId']),
+    clientMode: textOf(record['clientMode']),
     displayName: textOf(record['displayName']),
     platform: textOf(record['platform']),
+    createdAtMs: typeof record['createdAtMs'] === 'number' ? record['createdAtMs'] : null,
     scopes: textsOf(record['approvedScopes'] ?? record['scopes']),
     token: typeof revokedAtMs === 'number' ? null : textOf(token),
   }

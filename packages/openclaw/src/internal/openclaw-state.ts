@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import type { Surroundings } from './surroundings.ts'
 
@@ -9,7 +9,11 @@ export interface OpenClawState {
   readonly keyFile: string
   /** 2026.9: everything. */
   readonly database: string
+  /** What its user configured. */
+  readonly configuration: string
 }
+
+const DEFAULT_PORT = 18_789
 
 /**
  * Where an OpenClaw install keeps its state: the given directory, else `OPENCLAW_STATE_DIR`, else `.openclaw` in
@@ -27,6 +31,27 @@ export function locateOpenClaw(directory: string | undefined, surroundings: Surr
     directory: absolute,
     keyFile: join(absolute, 'identity', 'device.json'),
     database: join(absolute, 'state', 'openclaw.sqlite'),
+    configuration: join(absolute, 'openclaw.json'),
+  }
+}
+
+/**
+ * Where this install's gateway listens, for a program of the same machine: its configured port, else OpenClaw's default. A
+ * configuration that is more than JSON, which OpenClaw allows, counts as one that says nothing.
+ */
+export function gatewayUrlOf({ configuration }: OpenClawState, { environment }: Surroundings): string {
+  const chosen = environment['OPENCLAW_GATEWAY_PORT']?.trim()
+  const port = chosen !== undefined && chosen !== '' ? Number(chosen) : configuredPort(configuration)
+  const good = port !== null && Number.isInteger(port) && port > 0 && port < 65_536
+  return `ws://127.0.0.1:${good ? port : DEFAULT_PORT}`
+}
+
+function configuredPort(path: string): number | null {
+  try {
+    const { gateway } = JSON.parse(readFileSync(path, 'utf8')) as { gateway?: { port?: unknown } }
+    return typeof gateway?.port === 'number' ? gateway.port : null
+  } catch {
+    return null // Absent, closed to us, or no plain JSON: then it says nothing.
   }
 }
 
