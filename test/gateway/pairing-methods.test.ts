@@ -230,17 +230,31 @@ describe('device.pair.approve and reject', () => {
     })
   })
 
-  test('a peer without a device may look, and do nothing', async () => {
-    const open = await openTestGate({
-      store,
-      methods: pairingMethods(store),
-      deviceless: { scopes: ['operator.admin'] },
-    })
-    const requestId = await asked(createEphemeralIdentity(), ['operator.admin'])
+  test('F73, C5: a peer without a device answers what its fixed scopes cover, and does nothing else', async () => {
+    const fixed = ['operator.pairing', 'operator.approvals']
+    const open = await openTestGate({ store, methods: pairingMethods(store), deviceless: { scopes: fixed } })
+    const wide = await asked(createEphemeralIdentity(), ['operator.admin'])
+    const narrow = createEphemeralIdentity()
+    const requestId = await asked(narrow, ['operator.approvals'])
     const { peer } = await attempt(open.url, { identity: null, token: TOKEN, scopes: ['operator.admin'] })
     expect(await call(peer, 'device.pair.list')).toMatchObject({ ok: true })
     for (const method of ['device.pair.approve', 'device.pair.reject']) {
-      expect(await call(peer, method, { requestId })).toMatchObject({
+      expect(await call(peer, method, { requestId: wide })).toMatchObject({
+        error: { code: 'FORBIDDEN', message: 'missing scope: operator.admin' },
+      })
+    }
+    expect(await call(peer, 'device.pair.approve', { requestId })).toMatchObject({ ok: true })
+    expect((await store.findDevice(narrow.id))?.trust).toBe('approved')
+    expect((await store.listRequests()).items.map(request => request.requestId)).toEqual([wide])
+    const [entry] = (await store.listAudit({ act: 'request-approved' })).items
+    expect(entry).toMatchObject({ by: 'deviceless', subject: requestId })
+    const { id: deviceId } = narrow
+    for (const [method, params] of Object.entries({
+      'device.pair.remove': { deviceId },
+      'device.token.rotate': { deviceId, role: 'operator' },
+      'device.token.revoke': { deviceId, role: 'operator' },
+    })) {
+      expect(await call(peer, method, params)).toMatchObject({
         error: { code: 'FORBIDDEN', details: { code: 'DEVICE_REQUIRED' } },
       })
     }

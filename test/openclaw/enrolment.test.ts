@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningGateway, startGateway } from '@holdfast/gateway'
-import { openIdentity } from '@holdfast/identity'
+import { createEphemeralIdentity, type DeviceIdentity, openIdentity } from '@holdfast/identity'
 import { enrollWithOpenClaw } from '@holdfast/openclaw'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startRelay } from './relay.ts'
 
 let gateDirectory: string
 let directory: string
@@ -47,5 +48,24 @@ describe('enrolling at a gateway of ours', () => {
     })
     const strangers = (await store.listDevices()).items.filter(({ deviceId }) => deviceId !== identity.id)
     expect(strangers).toEqual([])
+  })
+
+  test('C15: of one install they come one after the other, where those of an identity without a place come at once', async () => {
+    gateway = await startGateway({ directory: gateDirectory, trustedLocal: { ceiling: ['operator.admin'] } })
+    const token = readFileSync(join(gateDirectory, 'gateway-token', 'token'), 'utf8').trim()
+    const called: string[] = []
+    const relay = await startRelay(gateway.url, method => called.push(method) > 0)
+    const enrolFour = async (identityOf: () => Promise<DeviceIdentity>): Promise<readonly string[]> => {
+      const identities = await Promise.all([1, 2, 3, 4].map(identityOf))
+      await Promise.all(identities.map(identity => enrollWithOpenClaw({ identity, url: relay.url, token })))
+      return called.splice(0)
+    }
+    const inTurn = Array(4).fill(['connect', 'device.pair.list']).flat()
+    expect(await enrolFour(() => openIdentity({ directory }))).toEqual(inTurn)
+    const inMemory = createEphemeralIdentity()
+    const atOnce = await enrolFour(async () => inMemory)
+    expect(atOnce.toSorted()).toEqual(inTurn.toSorted())
+    expect(atOnce).not.toEqual(inTurn)
+    await relay.close()
   })
 })

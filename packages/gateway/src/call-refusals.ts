@@ -10,6 +10,11 @@ export function actorOf({ deviceId, role, scopes }: Connection, act: string): Ac
   return { kind: 'device', deviceId, role, scopes }
 }
 
+/** The same where a peer without a device may act as well, with the scopes that the gate's author fixed for such. */
+export function answererOf({ deviceId, role, scopes }: Connection): Actor {
+  return deviceId === null ? { kind: 'deviceless', role, scopes } : { kind: 'device', deviceId, role, scopes }
+}
+
 /** A whole device id. @throws {@link CallError} */
 export function deviceIdIn(value: unknown): DeviceId {
   const deviceId = isText(value) ? parseDeviceId(value) : null

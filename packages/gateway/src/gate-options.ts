@@ -27,7 +27,10 @@ export interface GateOptions extends UpgradeOptions {
   readonly methods?: Readonly<Record<string, GateMethod>>
   /** Further addresses under which clients dial this gate. Proofs of the OpenClaw family do not name one. @defaultValue none */
   readonly publicAddresses?: readonly string[]
-  /** Peers without a device, over direct loopback with the gateway token: the fixed scopes they get. @defaultValue none such */
+  /**
+   * Peers without a device, over direct loopback with the gateway token: the fixed scopes they get. With `operator.pairing`
+   * among them they answer requests as well, of no more than these. @defaultValue none such
+   */
   readonly deviceless?: { readonly scopes: readonly string[] }
   /**
    * The command that cures `pairing-required`, told to direct local peers. @defaultValue `holdfast approve <id>`, and

@@ -3,6 +3,7 @@ import { type DeviceRecord, type PairingStore, scopeReader } from '@holdfast/pai
 import { isText, type Params, readParams } from './call-params.ts'
 import {
   actorOf,
+  answererOf,
   denied,
   deviceIdIn,
   deviceRevoked,
@@ -32,7 +33,8 @@ type Handle = (params: Params, connection: Connection) => Promise<unknown>
  * `device.token.rotate`, `.revoke`. Spread them into a gate's `methods`; {@link startGateway} has them.
  *
  * Each needs `operator.pairing`, and acts as the device of its connection: nobody gives, takes or touches more than what
- * that device holds in the store at that moment, and in this connection. A peer without a device may look, and do nothing.
+ * that device holds in the store at that moment, and in this connection. A peer without a device may look and answer
+ * requests, within the scopes that the gate's author fixed for such; the audit log says `deviceless` of it.
  */
 export function pairingMethods(
   store: PairingStore,
@@ -92,7 +94,7 @@ async function approve(
   connection: Connection,
 ): Promise<unknown> {
   const act = 'device pairing approval'
-  const by = actorOf(connection, act)
+  const by = answererOf(connection)
   const request = isText(requestId) ? await store.findRequest(requestId) : null
   if (request === null) throw unknownId('requestId')
   if (expectedDigest !== undefined && !isText(expectedDigest)) throw invalid('expectedDigest')
@@ -118,7 +120,7 @@ async function approve(
 
 async function reject(store: PairingStore, { requestId }: Params, connection: Connection): Promise<unknown> {
   const act = 'device pairing rejection'
-  const by = actorOf(connection, act)
+  const by = answererOf(connection)
   if (!isText(requestId)) throw unknownId('requestId')
   const answer = await store.rejectRequest(requestId, { by })
   switch (answer.outcome) {

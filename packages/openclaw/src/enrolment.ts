@@ -44,7 +44,8 @@ export type Enrolment =
 
 /** A device is freed at the second attempt; the third is for one whose request somebody answered in between. */
 const MOST_ATTEMPTS = 3
-const LOCK_TIMEOUT_MS = 15_000
+/** A hundred children come one after the other, and a gateway of 2026.9 with a thousand devices takes a second for each. */
+const LOCK_TIMEOUT_MS = 120_000
 
 /**
  * Make this install's device known to an OpenClaw gateway, once, with everything its clients may ever ask for: every later

@@ -40,8 +40,11 @@ export interface AuditEntry {
   readonly sequence: number
   /** By the store's clock, in ms since the epoch. */
   readonly atMs: number
-  /** `store-writer`, or the device that acted: for what the rules let it do by itself, its own. */
-  readonly by: 'store-writer' | DeviceId
+  /**
+   * `store-writer`, or the device that acted: for what the rules let it do by itself, its own; `deviceless`: a connection
+   * without a device.
+   */
+  readonly by: 'store-writer' | 'deviceless' | DeviceId
   readonly act: AuditAct
   /** The id of the device, request or token generation; `store` for the settings. */
   readonly subject: string

@@ -20,9 +20,13 @@ export function assertActor(by: unknown): asserts by is Actor {
   const actor = typeof by === 'object' && by !== null ? (by as Record<string, unknown>) : {}
   if (actor['kind'] === 'store-writer') return
   const scopes = actor['scopes']
-  const named = actor['kind'] === 'device' && parseDeviceId(actor['deviceId']) !== null
+  const named =
+    actor['kind'] === 'deviceless' ||
+    (actor['kind'] === 'device' && parseDeviceId(actor['deviceId']) !== null)
   if (!named || typeof actor['role'] !== 'string' || !isTextList(scopes)) {
-    throw new TypeError('by: a store-writer, or a device with its role and scopes')
+    throw new TypeError(
+      'by: a store-writer, a device with its role and scopes, or role and scopes without one',
+    )
   }
 }
 
@@ -46,7 +50,7 @@ export function lackingOf(
   touched: readonly RoleAuthority[],
 ): readonly Scope[] | null {
   if (by.kind === 'store-writer') return null
-  const held = heldBy(table, ceiling, by, actor)
+  const held = by.kind === 'device' ? heldBy(table, ceiling, by, actor) : by.scopes
   const missing = new Set<Scope>()
   let allowed = held !== null && (held.length > 0 || touched.length === 0)
   for (const { role, scopes } of touched) {

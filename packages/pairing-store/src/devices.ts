@@ -6,7 +6,7 @@ import { cleanName } from './device-name.ts'
 import { stateOf } from './internal/audit-log.ts'
 import { scopesToText } from './internal/rows.ts'
 import { type DeviceTable, HELD_BY_RESTORE } from './internal/schema.ts'
-import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
+import { readActor, readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { DeviceAnswer, RevokeRegisteredAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord } from './records.ts'
 import { closeRequest } from './requests.ts'
@@ -41,7 +41,7 @@ async function tooSmall(
   touched: readonly RoleAuthority[],
 ): Promise<TooSmall | null> {
   if (by.kind === 'store-writer') return null
-  const missing = lackingOf(tx.settings, by, await readDevice(tx, by.deviceId), touched)
+  const missing = lackingOf(tx.settings, by, await readActor(tx, by), touched)
   return missing === null ? null : { outcome: 'approver-too-small', missing }
 }
 
@@ -50,7 +50,7 @@ function isSelf(by: Actor, device: DeviceRecord): boolean {
 }
 
 function nameOf(by: Actor): string {
-  return by.kind === 'store-writer' ? 'store-writer' : by.deviceId
+  return by.kind === 'device' ? by.deviceId : by.kind
 }
 
 /** The label, cleaned. Its own label is a device's to choose. */

@@ -94,9 +94,13 @@ export interface JoinCodeRecord {
   readonly spentAtMs: number | null
 }
 
-/** Who changes something. A store-writer holds every scope; a device never gives what it does not hold. */
+/**
+ * Who changes something. A store-writer holds every scope; a device never gives what it does not hold, and neither does a
+ * connection without a device, which holds what the gate's author fixed for such.
+ */
 export type Actor =
   | { readonly kind: 'store-writer' }
+  | { readonly kind: 'deviceless'; readonly role: Role; readonly scopes: readonly Scope[] }
   | {
       readonly kind: 'device'
       readonly deviceId: DeviceId

@@ -13,7 +13,7 @@ import { cleanName } from './device-name.ts'
 import { stateOf } from './internal/audit-log.ts'
 import { scopesToText, toRequest } from './internal/rows.ts'
 import type { RequestTable } from './internal/schema.ts'
-import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
+import { readActor, readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { AdmissionAttempt, ApproveAnswer, RejectAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord, RequestRecord } from './records.ts'
 import { requestDigest } from './request-digest.ts'
@@ -161,9 +161,10 @@ async function lackingToAnswer(
 ): Promise<readonly Scope[] | null> {
   if (by.kind === 'store-writer') return null
   // Its own wish is a device's to withdraw, never to grant: a session under the ceiling would make itself permanent.
-  if (by.deviceId === request.deviceId) return act === 'reject' ? null : request.scopes
+  if (by.kind === 'device' && by.deviceId === request.deviceId)
+    return act === 'reject' ? null : request.scopes
   const touched = [{ role: request.role, scopes: request.scopes }]
-  return lackingOf(tx.settings, by, await readDevice(tx, by.deviceId), touched)
+  return lackingOf(tx.settings, by, await readActor(tx, by), touched)
 }
 
 async function addApproved(tx: Transaction, row: RequestTable): Promise<void> {

@@ -4,7 +4,7 @@ import type { AuditAct, AuditState } from './audit.ts'
 import { lackingOf, reachOf } from './authority.ts'
 import { createDeviceToken, hashDeviceToken } from './internal/device-token.ts'
 import type { DeviceTokenTable } from './internal/schema.ts'
-import { readDevice, type Transaction } from './internal/transaction.ts'
+import { readActor, readDevice, type Transaction } from './internal/transaction.ts'
 import type { TokenAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord, IssuedToken } from './records.ts'
 
@@ -38,9 +38,8 @@ async function findTarget(
   if (role === null || (own === undefined && device.trust === 'approved')) return { outcome: 'role-unknown' }
   const scopes = [...new Set(reachOf(table, ceiling, device, role))].sort()
   const isSelf = by.kind === 'device' && by.deviceId === device.deviceId
-  if (by.kind === 'device' && !isSelf) {
-    const actor = await readDevice(tx, by.deviceId)
-    const missing = lackingOf(tx.settings, by, actor, [{ role, scopes }])
+  if (by.kind !== 'store-writer' && !isSelf) {
+    const missing = lackingOf(tx.settings, by, await readActor(tx, by), [{ role, scopes }])
     if (missing !== null) return { outcome: 'approver-too-small', missing }
   }
   if (device.trust === 'revoked' || (own?.revokedAtMs ?? null) !== null) return { outcome: 'device-revoked' }
@@ -137,7 +136,7 @@ function beyond(tx: Transaction, target: Target, by: Actor, texts: readonly stri
   if (wished === null) return { outcome: 'scope-unknown' }
   const missing = new Set(missingScopes(table, role, target.scopes, wished))
   // Whoever acts from another role holds everything there, or is the device itself.
-  if (by.kind === 'device' && by.role === role) {
+  if (by.kind !== 'store-writer' && by.role === role) {
     for (const scope of missingScopes(table, role, by.scopes, wished)) missing.add(scope)
   }
   return missing.size === 0 ? null : { outcome: 'approver-too-small', missing: [...missing].sort() }

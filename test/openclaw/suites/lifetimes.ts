@@ -23,11 +23,6 @@ export function lifetimes(release: Release): void {
   let directory: string
   let identity: DeviceIdentity
   let before: Books
-  beforeAll(async () => {
-    directory = newDirectory()
-    identity = await openIdentity({ directory })
-  })
-
   const target = () => ({ url: release.gateway.url, token: release.home.gatewayToken })
   const openclawDirectory = () => release.home.stateDirectory
 
@@ -48,6 +43,11 @@ export function lifetimes(release: Release): void {
   }
 
   describe('the same device, without a prompt', () => {
+    beforeAll(async () => {
+      directory = newDirectory()
+      identity = await openIdentity({ directory })
+    })
+
     test('as it is enrolled; the command line is the same device where it keeps its key in a file', async () => {
       before = await booksOf(release.gateway)
       if (version !== '2026.9.6') {

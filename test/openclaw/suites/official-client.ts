@@ -16,11 +16,6 @@ export function officialClient(release: Release): void {
   const newDirectory = useDirectories()
   let directory: string
   let identity: DeviceIdentity
-  beforeEach(async () => {
-    directory = newDirectory()
-    identity = await openIdentity({ directory })
-  })
-
   const url = () => release.gateway.url
   const token = () => release.home.gatewayToken
   const clientDisplayName = () => `official ${identity.id.slice(0, 8)}`
@@ -35,8 +30,16 @@ export function officialClient(release: Release): void {
       patient,
     )
 
+  /** For each test an install of its own. */
+  const newInstall = async (): Promise<void> => {
+    directory = newDirectory()
+    identity = await openIdentity({ directory })
+  }
+
   if (version === '2026.2.21') {
     describe('the official client through createHostDeps', () => {
+      beforeEach(newInstall)
+
       test('is let in signed, with the gateway token, where the older string is signed; the newer is refused', async () => {
         const before = await booksOf(release.gateway)
         const wish = { url: url(), token: token(), scopes: READ, clientDisplayName: clientDisplayName() }
@@ -50,6 +53,8 @@ export function officialClient(release: Release): void {
   }
 
   describe('the official client through createHostDeps', () => {
+    beforeEach(newInstall)
+
     const tokens = (): string => join(directory, 'openclaw-tokens')
     const tokenFile = (): string => join(tokens(), readdirSync(tokens())[0] ?? '')
     const storedToken = (): Record<string, unknown> => JSON.parse(readFileSync(tokenFile(), 'utf8'))

@@ -16,15 +16,15 @@ export function ourGate(version: RealVersion): void {
   let home: RealHome
   let directory: string
   let gateway: RunningGateway | null
-  beforeEach(() => {
+  const before = (): void => {
     home = createRealHome()
     directory = newDirectory()
     gateway = null
-  })
-  afterEach(async () => {
+  }
+  const after = async (): Promise<void> => {
     await gateway?.close()
     home.remove()
-  })
+  }
 
   async function start(options: Omit<StartGatewayOptions, 'directory'>): Promise<RunningGateway> {
     gateway = await startGateway({ directory, ...options })
@@ -68,6 +68,9 @@ export function ourGate(version: RealVersion): void {
 
   if (version === '2026.9.6') {
     describe("the release's command line at our gate, where it shows no device", () => {
+      beforeEach(before)
+      afterEach(after)
+
       test('has its health, lists and approves where the author lets such peers in, and only there', async () => {
         const open = await start({
           trustedLocal: { ceiling: ['operator.admin'] },
@@ -85,6 +88,9 @@ export function ourGate(version: RealVersion): void {
   }
 
   describe("the release's command line at our gate", () => {
+    beforeEach(before)
+    afterEach(after)
+
     test('has its health, lists and approves under a ceiling of operator.admin, as one device', async () => {
       const running = await start({ trustedLocal: { ceiling: ['operator.admin'] } })
       await expectEveryCommand(running)

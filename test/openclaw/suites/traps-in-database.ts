@@ -18,11 +18,6 @@ const TOO_MANY = 1_500
 export function trapsInDatabase(release: Release): void {
   const newDirectory = useDirectories()
   let stateDirectory: string
-  beforeAll(async () => {
-    stateDirectory = newDirectory()
-    await openIdentity({ directory: stateDirectory })
-  })
-
   const wish = () => ({ url: release.gateway.url, token: release.home.gatewayToken })
   const attempt = (headers: Readonly<Record<string, string>> = {}) =>
     plainAttempt(plainKeyOf(stateDirectory), { ...wish(), scopes: ['operator.read'], headers })
@@ -54,6 +49,11 @@ export function trapsInDatabase(release: Release): void {
   })
 
   describe('what the doctor finds, and gives a command against', () => {
+    beforeAll(async () => {
+      stateDirectory = newDirectory()
+      await openIdentity({ directory: stateDirectory })
+    })
+
     test('a poisoned request', async () => {
       expect((await attempt({ Origin: `http://127.0.0.1:${release.gateway.port}` })).ok).toBe(false)
       const [poisoned] = await found('request-poisoned')

@@ -17,15 +17,6 @@ export function trapsInFiles(release: Release): void {
   const newDirectory = useDirectories()
   const key = createPlainKey()
   let stateDirectory: string
-  beforeAll(() => {
-    stateDirectory = newDirectory()
-    const folder = join(release.home.stateDirectory, 'identity')
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(folder)
-    const fields = { version: 1, deviceId: key.deviceId, ...pemsOf(key), createdAtMs: Date.now() }
-    writeFileSync(join(folder, 'device.json'), JSON.stringify(fields), { mode: 0o600 })
-  })
-
   const wish = () => ({ url: release.gateway.url, token: release.home.gatewayToken })
   const health = () => runShell(release.version, release.home, 'openclaw gateway call health --json')
   /** Of these devices: other tests have left theirs in the books. */
@@ -35,6 +26,15 @@ export function trapsInFiles(release: Release): void {
   }
 
   describe('what the doctor finds, and gives a command against', () => {
+    beforeAll(() => {
+      stateDirectory = newDirectory()
+      const folder = join(release.home.stateDirectory, 'identity')
+      rmSync(folder, { recursive: true, force: true })
+      mkdirSync(folder)
+      const fields = { version: 1, deviceId: key.deviceId, ...pemsOf(key), createdAtMs: Date.now() }
+      writeFileSync(join(folder, 'device.json'), JSON.stringify(fields), { mode: 0o600 })
+    })
+
     test('stuck scopes of its own command line', async () => {
       const named = { ...wish(), displayName: null }
       expect((await plainAttempt(key, { ...named, scopes: ['operator.read'] })).ok).toBe(true)

@@ -129,7 +129,7 @@ export async function appendAuditIfPossible(
 
 function rowOf(entry: PendingEntry): Omit<AuditTable, 'sequence' | 'at_ms' | 'previous' | 'hash'> {
   return {
-    actor: entry.by.deviceId ?? 'store-writer',
+    actor: entry.by.deviceId ?? entry.by.kind,
     act: entry.act,
     subject: entry.subject,
     device_id: entry.deviceId ?? null,

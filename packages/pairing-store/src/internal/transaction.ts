@@ -1,6 +1,6 @@
 import { defineRoles, type RoleDeclarations, type RoleTable } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
-import type { DeviceRecord, GatewaySettings } from '../records.ts'
+import type { Actor, DeviceRecord, GatewaySettings } from '../records.ts'
 import type { PendingEntry } from './audit-log.ts'
 import type { PendingChange } from './change-log.ts'
 import type { Queries } from './queries.ts'
@@ -63,6 +63,11 @@ export async function readDevice(
   deviceId: DeviceId,
 ): Promise<DeviceRecord | null> {
   return toDevices(await session.all(queries.deviceById, { deviceId }))[0] ?? null
+}
+
+/** The record of whoever acts; `null` where there is none. */
+export async function readActor(tx: Transaction, by: Actor): Promise<DeviceRecord | null> {
+  return by.kind === 'device' ? readDevice(tx, by.deviceId) : null
 }
 
 /** A device that is known to be there. */
