@@ -244,7 +244,7 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     .addOption(limitOption())
     .option('--after <cursor>', 'go on after this page')
     .option('--device <id>', 'about this device')
-    .option('--by <who>', 'by this device, or by `store-writer`')
+    .option('--by <who>', 'by this device, by `store-writer`, or by `deviceless`')
     .option('--act <act>', 'this act alone')
     .option('--since <time>', 'from this time on')
     .option('--until <time>', 'before this time')

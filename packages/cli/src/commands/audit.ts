@@ -39,7 +39,7 @@ export async function audit(
   const rows = page.items.map(entry => [
     String(entry.sequence),
     moment(entry.atMs),
-    entry.by === 'store-writer' ? 'store-writer' : entry.by.slice(0, 12),
+    entry.by.slice(0, 12),
     entry.act,
     entry.deviceId === null ? '-' : entry.deviceId.slice(0, 12),
     entry.rule === null ? '-' : `rule ${entry.rule}`,
