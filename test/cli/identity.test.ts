@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { identityFrom, openIdentity } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
 import { startProgram } from '../support/processes.ts'
-import { holdfast, holdfastJson, temporaryFolder } from './holdfast.ts'
+import { holdfast, holdfastHere, holdfastJson, temporaryFolder } from './holdfast.ts'
 
 const MAIN = new URL('../../packages/cli/src/main.ts', import.meta.url)
 
@@ -31,7 +31,7 @@ describe('holdfast id reset', () => {
     const stateDir = join(temporaryFolder(), 'state')
     const { deviceId, path } = await holdfastJson<Shown>(stateDir, 'id')
     const former = readFileSync(path)
-    const asked = await holdfast(['id', 'reset', '--state-dir', stateDir, '--json'])
+    const asked = await holdfastHere(['id', 'reset', '--state-dir', stateDir, '--json'])
     expect(asked).toMatchObject({ exitCode: 1, answer: { error: { code: 'CONFIRMATION_NEEDED' } } })
     expect(JSON.stringify(asked.answer)).toContain(`holdfast id reset --yes --state-dir ${stateDir}`)
     expect(readFileSync(path)).toEqual(former)
@@ -47,11 +47,11 @@ describe('holdfast id reset', () => {
     const stateDir = join(temporaryFolder(), 'state')
     const { path } = await holdfastJson<Shown>(stateDir, 'id')
     writeFileSync(path, 'half')
-    const refused = await holdfast(['id', '--state-dir', stateDir])
+    const refused = await holdfastHere(['id', '--state-dir', stateDir])
     expect(refused.exitCode).toBe(1)
     const command = /holdfast (id reset .*)$/m.exec(refused.stderr)?.[1] ?? ''
-    expect((await holdfast([...command.split(' '), '--yes'])).exitCode).toBe(0)
-    expect((await holdfast(['id', '--state-dir', stateDir])).exitCode).toBe(0)
+    expect((await holdfastHere([...command.split(' '), '--yes'])).exitCode).toBe(0)
+    expect((await holdfastHere(['id', '--state-dir', stateDir])).exitCode).toBe(0)
     const [aside] = readdirSync(stateDir).filter(name => name.startsWith('device.old-'))
     expect(readFileSync(join(stateDir, aside ?? '', 'key.json'), 'utf8')).toBe('half')
   })
@@ -59,7 +59,7 @@ describe('holdfast id reset', () => {
   test('takes the state directory from before the word as well as from behind it', async () => {
     const stateDir = join(temporaryFolder(), 'state')
     const { deviceId } = await holdfastJson<Shown>(stateDir, 'id')
-    const { answer } = await holdfast(['id', '--state-dir', stateDir, 'reset', '--yes', '--json'])
+    const { answer } = await holdfastHere(['id', '--state-dir', stateDir, 'reset', '--yes', '--json'])
     expect(answer).toMatchObject({ formerDeviceId: deviceId })
   })
 })
@@ -107,7 +107,7 @@ describe('holdfast id import and export', () => {
     const other = join(folder, 'other')
     writeFileSync(other, 'b'.repeat(64))
     const codeOf = async (...words: string[]): Promise<unknown> => {
-      const outcome = await holdfast([...words, '--state-dir', stateDir, '--json'])
+      const outcome = await holdfastHere([...words, '--state-dir', stateDir, '--json'])
       expect(outcome.stdout + outcome.stderr).not.toContain('bbbb')
       expect(outcome.exitCode).toBeGreaterThan(0)
       return (outcome.answer as { error: { code: string } }).error.code
@@ -156,7 +156,7 @@ describe('holdfast doctor', () => {
     const stateDir = join(temporaryFolder(), 'state')
     const { path } = await holdfastJson<Shown>(stateDir, 'id')
     chmodSync(path, 0o644)
-    const { exitCode, answer } = await holdfast(['doctor', '--state-dir', stateDir, '--json'])
+    const { exitCode, answer } = await holdfastHere(['doctor', '--state-dir', stateDir, '--json'])
     const [first] = (answer as Diagnosis).findings
     expect({ exitCode, first }).toMatchObject({
       exitCode: 1,
@@ -165,7 +165,7 @@ describe('holdfast doctor', () => {
     const [, change, file] = /chmod (\S+) (\S+)$/.exec(first?.fix ?? '') ?? []
     expect([change, file]).toEqual(['go=', path])
     chmodSync(path, 0o600)
-    expect((await holdfast(['doctor', '--state-dir', stateDir])).exitCode).toBe(0)
+    expect((await holdfastHere(['doctor', '--state-dir', stateDir])).exitCode).toBe(0)
   })
 
   test('makes no identity by looking', async () => {
@@ -178,7 +178,8 @@ describe('holdfast doctor', () => {
   test('F01 C15: --race lets real processes make one identity on the same disk, and leaves nothing there', async () => {
     const stateDir = join(temporaryFolder(), 'state')
     await holdfastJson(stateDir, 'id')
-    const { race } = await holdfastJson<Diagnosis>(stateDir, 'doctor', '--race', '8')
+    const outcome = await holdfast(['doctor', '--race', '8', '--state-dir', stateDir, '--json'])
+    const { race } = outcome.answer as Diagnosis
     expect(race).toMatchObject({ processes: 8, deviceIds: 1, created: 1, failed: 0 })
     expect(String(race?.['directory']).startsWith(stateDir)).toBe(true)
     expect(files(stateDir)).toEqual(['device', join('device', 'key.json')])

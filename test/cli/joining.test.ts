@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import { holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
+import { holdfast, holdfastHere, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
 /** Hosts: by a code and by a key, so many of each. */
 const EACH = 5
@@ -71,17 +71,17 @@ describe('hosts where nobody can approve', () => {
       '1',
     )
     const { codeId } = made.joinCode
-    const list = await holdfast(['invite', '--list', '--state-dir', stateDir])
+    const list = await holdfastHere(['invite', '--list', '--state-dir', stateDir])
     expect(list.stdout).toContain(codeId)
     expect(list.stdout).not.toContain(made.code)
     await holdfastJson(stateDir, 'invite', '--withdraw', codeId)
-    const again = await holdfast(['invite', '--withdraw', codeId, '--state-dir', stateDir, '--json'])
+    const again = await holdfastHere(['invite', '--withdraw', codeId, '--state-dir', stateDir, '--json'])
     expect(again.answer).toMatchObject({ error: { code: 'CODE_UNKNOWN' } })
     const host = join(temporaryFolder(), 'host')
     const refused = await holdfast(['join', url, '--state-dir', host, '--json'], { input: made.code })
     expect(refused.exitCode).toBe(1)
     for (const words of [['--minutes', '11', '--scopes', 'none'], []]) {
-      expect((await holdfast(['invite', ...words, '--state-dir', stateDir])).exitCode).toBe(2)
+      expect((await holdfastHere(['invite', ...words, '--state-dir', stateDir])).exitCode).toBe(2)
     }
   })
 })
@@ -117,7 +117,7 @@ describe('the audit log on the command line', () => {
     const database = new DatabaseSync(join(stateDir, 'store.sqlite'))
     database.exec(`DROP TRIGGER audit_no_update; UPDATE audit SET actor = 'store-writer' WHERE sequence = 3`)
     database.close()
-    const broken = await holdfast(['audit', '--verify', '--state-dir', stateDir, '--json'])
+    const broken = await holdfastHere(['audit', '--verify', '--state-dir', stateDir, '--json'])
     expect(broken.exitCode).toBe(1)
     expect(broken.answer).toMatchObject({
       error: { code: 'AUDIT_BROKEN', detail: { sequence: 3, flaw: 'altered' } },

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { locateState } from '@holdfast/identity/state'
 import { describe, expect, test } from 'vitest'
 import { createPlainKey, type PlainKey, pemsOf } from '../openclaw/plain-client.ts'
-import { holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
+import { holdfast, holdfastHere, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
 const FULL = [
   'operator.admin',
@@ -58,7 +58,7 @@ class Fabricated {
   async examine(): Promise<{ report: Report; exitCode: number | null; stdout: string }> {
     const before = contentsOf(this.openclaw)
     const words = ['openclaw', 'doctor', '--openclaw-dir', this.openclaw, '--state-dir', this.install]
-    const [outcome, lines] = await Promise.all([holdfast([...words, '--json']), holdfast(words)])
+    const [outcome, lines] = await Promise.all([holdfastHere([...words, '--json']), holdfastHere(words)])
     expect(contentsOf(this.openclaw)).toEqual(before)
     expect(lines.exitCode).toBe(outcome.exitCode)
     return { report: outcome.answer as Report, exitCode: outcome.exitCode, stdout: lines.stdout }
@@ -312,7 +312,7 @@ describe('holdfast openclaw doctor, on the database of 2026.9', () => {
       .prepare('insert into device_auth_tokens values (?, ?, ?, ?, 1)')
       .run(deviceId, 'operator', 'old', '[]')
     const words = ['openclaw', 'doctor', '--openclaw-dir', place.openclaw, '--state-dir', place.install]
-    const { answer, exitCode } = await holdfast([...words, '--json'])
+    const { answer, exitCode } = await holdfastHere([...words, '--json'])
     owner.close()
     expect(exitCode).toBe(1)
     expect(answer).toMatchObject({
@@ -328,7 +328,7 @@ describe('holdfast openclaw import', () => {
   test('becomes the device that OpenClaw is, once, and says where there is none', async () => {
     const place = new Fabricated()
     const words = ['openclaw', 'import', '--openclaw-dir', place.openclaw]
-    expect(await holdfast([...words, '--state-dir', place.install, '--json'])).toMatchObject({
+    expect(await holdfastHere([...words, '--state-dir', place.install, '--json'])).toMatchObject({
       exitCode: 1,
       answer: { imported: null },
     })
@@ -344,7 +344,7 @@ describe('holdfast openclaw import', () => {
       })
     }
     place.write('identity/device.json', '')
-    const damaged = await holdfast([...words, '--state-dir', place.install, '--json'])
+    const damaged = await holdfastHere([...words, '--state-dir', place.install, '--json'])
     expect(damaged).toMatchObject({ exitCode: 1, answer: { error: { code: 'OPENCLAW_KEY_DAMAGED' } } })
   })
 })

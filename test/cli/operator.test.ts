@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { childEnvironment } from '@holdfast/spawner'
@@ -7,6 +7,7 @@ import { runProgram, startProgram } from '../support/processes.ts'
 import {
   eventually,
   holdfast,
+  holdfastHere,
   holdfastJson,
   runShell,
   startGatewayProcess,
@@ -76,11 +77,11 @@ describe('a child that asks for more than the ceiling', () => {
     const [admin] = await connect('operator.admin')
     const requestId = String(admin?.detail?.['requestId'])
     for (const word of [requestId.slice(0, 8), 'latest', '__proto__']) {
-      const outcome = await holdfast(['approve', word, '--state-dir', stateDir, '--json'])
+      const outcome = await holdfastHere(['approve', word, '--state-dir', stateDir, '--json'])
       expect(outcome.exitCode).toBe(1)
       expect(outcome.answer).toMatchObject({ error: { code: 'REQUEST_UNKNOWN' } })
     }
-    const changed = await holdfast([
+    const changed = await holdfastHere([
       'approve',
       requestId,
       '--digest',
@@ -188,7 +189,7 @@ describe('the command line', () => {
     const codes = [...errors.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, code]) => code)
     expect(codes.length).toBeGreaterThan(10)
     for (const code of codes) expect(readme).toContain(`\`${code}\``)
-    const { stdout } = await holdfast(['--help'])
+    const { stdout } = await holdfastHere(['--help'])
     const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)]
       .map(([, command]) => command)
       .filter(command => command !== 'help')
@@ -214,11 +215,11 @@ describe('the command line', () => {
 
   test('looking for a store makes none', async () => {
     const stateDir = join(temporaryFolder(), 'state')
-    const outcome = await holdfast(['requests', '--state-dir', stateDir, '--json'])
-    expect(outcome.answer).toMatchObject({ error: { code: 'STORE_MISSING' } })
-    expect((await holdfast(['requests', '--state-dir', stateDir, '--json'])).answer).toMatchObject({
-      error: { code: 'STORE_MISSING' },
-    })
+    for (const command of ['requests', 'devices']) {
+      const outcome = await holdfastHere([command, '--state-dir', stateDir, '--json'])
+      expect(outcome.answer).toMatchObject({ error: { code: 'STORE_MISSING' } })
+    }
+    expect(existsSync(stateDir)).toBe(false)
   })
 
   test('id makes the identity once, and shows the same one afterwards', async () => {
@@ -259,23 +260,23 @@ describe('words that are wrong', () => {
 
   test('with --json wrong usage is one document on standard output, too', async () => {
     for (const words of [['nonsense'], ['devices', '--nonsense'], ['gateway', '--port', 'x'], ['approve']]) {
-      const outcome = await holdfast([...words, '--json'])
+      const outcome = await holdfastHere([...words, '--json'])
       expect(outcome).toMatchObject({ exitCode: 2, stderr: '' })
       expect(JSON.parse(outcome.stdout)).toMatchObject({
         error: { code: 'USAGE', detail: { reason: expect.any(String) } },
       })
     }
-    expect((await holdfast(['id', '--app', 'No App', '--json'])).exitCode).toBe(2)
+    expect((await holdfastHere(['id', '--app', 'No App', '--json'])).exitCode).toBe(2)
   })
 
   test('a cursor that is none, a role that is none: said by code', async () => {
     const { stateDir, identity, connect } = await install()
     await connect('operator.read')
     for (const command of ['devices', 'requests']) {
-      const outcome = await holdfast([command, '--after', 'zz', '--state-dir', stateDir, '--json'])
+      const outcome = await holdfastHere([command, '--after', 'zz', '--state-dir', stateDir, '--json'])
       expect(outcome.answer).toMatchObject({ error: { code: 'USAGE' } })
     }
-    const revoke = await holdfast([
+    const revoke = await holdfastHere([
       'revoke',
       identity.id,
       '--role',
@@ -288,8 +289,8 @@ describe('words that are wrong', () => {
   })
 
   test('--version and help say what they should', async () => {
-    expect((await holdfast(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
-    expect((await holdfast(['help', 'approve'])).stdout).toContain('--digest')
+    expect((await holdfastHere(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await holdfastHere(['help', 'approve'])).stdout).toContain('--digest')
   })
 })
 

@@ -5,7 +5,7 @@ import { openIdentity } from '@holdfast/identity'
 import { childEnvironment } from '@holdfast/spawner'
 import { describe, expect, test } from 'vitest'
 import { runProgram } from '../support/processes.ts'
-import { holdfast, startGatewayProcess, temporaryFolder } from './holdfast.ts'
+import { holdfast, holdfastHere, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
 const CONNECT = new URL('./programs/connect.ts', import.meta.url)
 /** The uid that owns the store; the commands run as root. */
@@ -61,7 +61,7 @@ describe.skipIf(!asRoot)('a store that belongs to another user (needs root, to g
       ['gateway'],
     ]
     for (const words of commands) {
-      const outcome = await holdfast([...words, '--state-dir', stateDir])
+      const outcome = await holdfastHere([...words, '--state-dir', stateDir])
       expect(outcome.exitCode, words.join(' ')).toBe(1)
       expect(outcome.stderr).toContain('OWNER_DIFFERS')
       expect(outcome.stderr).toContain(

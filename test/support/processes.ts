@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { EventEmitter, once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { barrierOf, readyLine, releaseBarrier } from './at-barrier.ts'
 
 /** How to start a program of the tests: a TypeScript file, run from the sources by this same Node. */
 export interface ProgramOptions {
@@ -37,8 +39,10 @@ export interface Program {
   kill(signal?: NodeJS.Signals): void
 }
 
-// Shared by all programs of all runs, so that hundreds of them do not each compile the same sources.
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/holdfast-programs', import.meta.url))
+/** Shared by all programs of all runs, so that hundreds of them do not each compile the same sources. */
+export const compileCache = fileURLToPath(
+  new URL('../../node_modules/.cache/holdfast-programs', import.meta.url),
+)
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -58,8 +62,12 @@ export function startProgram(file: URL, options: ProgramOptions = {}): Program {
   running.add(child)
   let stdout = ''
   let stderr = ''
+  let ended = false
+  // One listener on the stream, however many lines are waited for.
+  const output = new EventEmitter().setMaxListeners(0)
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
+    output.emit('more')
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
@@ -68,18 +76,17 @@ export function startProgram(file: URL, options: ProgramOptions = {}): Program {
     child.once('error', reject)
     child.once('close', (exitCode, signal) => {
       running.delete(child)
+      ended = true
+      output.emit('more')
       resolve({ answer: lastJson(stdout), exitCode, signal, stdout, stderr })
     })
   })
-  const printed = (line: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (stdout.split('\n').includes(line)) resolve()
-      }
-      child.stdout.on('data', look)
-      child.once('close', () => reject(new Error(`ended before it printed ${line}: ${stderr}`)))
-      look()
-    })
+  const printed = async (line: string): Promise<void> => {
+    while (!stdout.split('\n').includes(line)) {
+      if (ended) throw new Error(`ended before it printed ${line}: ${stderr}`)
+      await once(output, 'more')
+    }
+  }
   return { process: child, printed, outcome, kill: signal => void child.kill(signal ?? 'SIGKILL') }
 }
 
@@ -99,16 +106,39 @@ export async function startTogether(
   count: number,
   optionsOf: (index: number) => ProgramOptions = () => ({}),
 ): Promise<readonly Outcome[]> {
+  return (await raceInRounds(file, count, 1, optionsOf, () => undefined)).outcomes
+}
+
+/**
+ * The same, with one barrier after the other (`waitAtBarrier(round)`): the next one falls when all stand at it, so that no
+ * round waits for processes to start.
+ *
+ * @param look called after each round, when all have done with it; what it gave is `seen`
+ */
+export async function raceInRounds<T>(
+  file: URL,
+  count: number,
+  rounds: number,
+  optionsOf: (index: number) => ProgramOptions,
+  look: (round: number) => T,
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly seen: readonly T[] }> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-barrier-'))
   const barrier = join(folder, 'released')
   const programs = Array.from({ length: count }, (_, index) => {
     const options = optionsOf(index)
     return startProgram(file, { ...options, env: { ...options.env, HOLDFAST_TEST_BARRIER: barrier } })
   })
+  const allReady = (round: number) => Promise.all(programs.map(program => program.printed(readyLine(round))))
   try {
-    await Promise.all(programs.map(program => program.printed('ready')))
-    writeFileSync(barrier, '')
-    return await Promise.all(programs.map(program => program.outcome))
+    const seen: T[] = []
+    await allReady(0)
+    for (let round = 0; round < rounds; round++) {
+      await releaseBarrier(barrierOf(barrier, round))
+      if (round < rounds - 1) await allReady(round + 1)
+      else await Promise.all(programs.map(program => program.outcome))
+      seen.push(look(round))
+    }
+    return { outcomes: await Promise.all(programs.map(program => program.outcome)), seen }
   } finally {
     for (const program of programs) program.kill()
     rmSync(folder, { recursive: true, force: true })
@@ -120,7 +150,8 @@ const onWindows = process.platform === 'win32'
 /** Rounds of a race: few while working, many in the long lane; one in Wine, where a process takes many times as long. */
 export const raceRounds = process.env['HOLDFAST_LONG'] !== undefined ? 20 : onWindows ? 1 : 3
 
-function lastJson(stdout: string): unknown {
+/** The last line of an output, parsed; undefined where it is no JSON. */
+export function lastJson(stdout: string): unknown {
   const line = stdout.trimEnd().split('\n').at(-1) ?? ''
   try {
     return JSON.parse(line)

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { releaseBarrier } from '../support/at-barrier.ts'
 
 /** On which system a program runs. */
 export type System = 'windows' | 'linux'
@@ -46,7 +47,7 @@ export async function startMixed(
     })
     // Whoever ends before all are ready has failed, and says why: the others are released, and not waited for in vain.
     await Promise.race([allThere(readies), ...ends])
-    writeFileSync(barrier, '')
+    await releaseBarrier(barrier)
     return await Promise.all(ends)
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { report } from './advice.ts'
 import { declareCommands } from './command-list.ts'
 import { CommandError } from './errors.ts'
-import type { CommandResult, CommonOptions, Wiring } from './wiring.ts'
+import type { CommandLine, CommandResult, CommonOptions, Wiring } from './wiring.ts'
 
 /** What carries a command out: its first argument, the others, and its options. Resolves to what to print, or an exit code. */
 export type Action<Options> = (
@@ -21,11 +21,17 @@ export type Add = <Options extends CommonOptions>(
   parent?: Command,
 ) => Command
 
+/** The streams of this process. */
+const OWN_STREAMS: Omit<CommandLine, 'words'> = {
+  printOut: text => void process.stdout.write(text),
+  printError: text => void process.stderr.write(text),
+}
+
 /** Run one command line. Resolves to the exit code: 0 done, 1 refused or failed, 2 wrong usage. */
-export async function runProgram(words: readonly string[]): Promise<number> {
+export async function runProgram(words: readonly string[], streams = OWN_STREAMS): Promise<number> {
   let exitCode = 0
-  const json = words.includes('--json')
-  const program = describeProgram(json, code => {
+  const line = { words, ...streams }
+  const program = describeProgram(line, code => {
     exitCode = code
   })
   try {
@@ -35,11 +41,15 @@ export async function runProgram(words: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return 0
     const reason = error.message.replace(/^error: /, '')
-    return json ? fail(new CommandError('USAGE', { reason }), true) : 2
+    return wantsJson(line) ? fail(new CommandError('USAGE', { reason }), true, line) : 2
   }
 }
 
-function describeProgram(json: boolean, end: (exitCode: number) => void): Command {
+function wantsJson(line: CommandLine): boolean {
+  return line.words.includes('--json')
+}
+
+function describeProgram(line: CommandLine, end: (exitCode: number) => void): Command {
   const program = new Command('holdfast')
   program
     .description('One device identity per install: identity, gateway, devices and requests.')
@@ -47,8 +57,9 @@ function describeProgram(json: boolean, end: (exitCode: number) => void): Comman
     .helpCommand('help [command]', 'say what a command does')
     .exitOverride()
   // With --json a failure is one document on standard output, wrong usage included.
-  if (json) program.configureOutput({ writeErr: () => undefined })
-  else program.showHelpAfterError('(holdfast --help lists the commands)')
+  const silent = wantsJson(line)
+  program.configureOutput({ writeOut: line.printOut, writeErr: silent ? () => undefined : line.printError })
+  if (!silent) program.showHelpAfterError('(holdfast --help lists the commands)')
 
   const add: Add = (usage, description, load, parent = program) =>
     parent
@@ -64,7 +75,7 @@ function describeProgram(json: boolean, end: (exitCode: number) => void): Comman
       .action(async (...args: unknown[]) => {
         const command = args.at(-1) as Command
         const [argument = '', ...more] = command.args
-        end(await carryOut(await load(), argument, { ...command.optsWithGlobals(), more }))
+        end(await carryOut(line, await load(), argument, { ...command.optsWithGlobals(), more }))
       })
   declareCommands(program, add, end)
   return program
@@ -76,26 +87,27 @@ function ownVersion(): string {
 }
 
 async function carryOut<Options extends CommonOptions>(
+  line: CommandLine,
   action: Action<Options>,
   argument: string,
   options: Options & { readonly more: readonly string[] },
 ): Promise<number> {
   try {
     const { wire } = await import('./wiring.ts')
-    const wiring = wire(options)
+    const wiring = wire(line, options)
     const result = await action(wiring, argument, options)
     if (typeof result === 'number') return result
     if (wiring.json) wiring.say(JSON.stringify(result.json))
     else result.lines.forEach(wiring.say)
     return result.exitCode ?? 0
   } catch (error) {
-    return fail(error, options.json ?? false)
+    return fail(error, options.json ?? false, line)
   }
 }
 
-function fail(error: unknown, json: boolean): number {
+function fail(error: unknown, json: boolean, line: CommandLine): number {
   const failure = report(error)
-  if (json) process.stdout.write(`${JSON.stringify({ error: failure.json })}\n`)
-  else process.stderr.write(`${failure.lines.join('\n')}\n`)
+  if (json) line.printOut(`${JSON.stringify({ error: failure.json })}\n`)
+  else line.printError(`${failure.lines.join('\n')}\n`)
   return failure.exitCode
 }

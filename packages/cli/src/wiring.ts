@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { locateState, type StateLocation, shellWord } from '@holdfast/identity/state'
-import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import type { PairingStore } from '@holdfast/pairing-store'
 import { nowMs } from './clock.ts'
 import { CommandError } from './errors.ts'
 
@@ -15,8 +15,16 @@ export interface CommonOptions {
   readonly json?: boolean
 }
 
+/** One command line: its words, without `holdfast`, and where it prints. */
+export interface CommandLine {
+  readonly words: readonly string[]
+  readonly printOut: (text: string) => void
+  readonly printError: (text: string) => void
+}
+
 /** What a command works with. The user and the streams are touched in this file only. */
 export interface Wiring {
+  readonly line: CommandLine
   readonly location: StateLocation
   readonly storePath: string
   /** Who owns the state directory; null where there is none, and where the platform has no uids. */
@@ -24,9 +32,9 @@ export interface Wiring {
   readonly json: boolean
   readonly nowMs: () => number
   /** One line on standard output. */
-  readonly say: (line: string) => void
+  readonly say: (text: string) => void
   /** One line on standard error: progress and remarks, never results. */
-  readonly remark: (line: string) => void
+  readonly remark: (text: string) => void
   /** What is going on, as one line that replaces itself where standard error is a terminal; `null` ends it. */
   readonly progress: (text: string | null) => void
   /** Is standard error such a terminal? */
@@ -50,7 +58,7 @@ export interface CommandResult {
  *
  * @throws {@link CommandError} `USAGE`: an option is empty, as a shell variable that is not set makes it, or is no path.
  */
-export function wire(options: CommonOptions): Wiring {
+export function wire(line: CommandLine, options: CommonOptions): Wiring {
   for (const [name, value] of [
     ['--state-dir', options.stateDir],
     ['--store', options.store],
@@ -66,14 +74,15 @@ export function wire(options: CommonOptions): Wiring {
       : { app: options.app, profile: options.profile, directory: resolve(options.stateDir) }),
   })
   return {
+    line,
     location,
     storePath: options.store === undefined ? location.store : resolve(options.store),
     ownerUid: process.getuid === undefined ? null : ownerOf(location.directory),
     json: options.json ?? false,
     nowMs,
-    say: line => void process.stdout.write(`${line}\n`),
-    remark: line => void process.stderr.write(`${line}\n`),
-    progress: showProgress,
+    say: text => line.printOut(`${text}\n`),
+    remark: text => line.printError(`${text}\n`),
+    progress: text => showProgress(text, line),
     interactive: process.stderr.isTTY === true,
     ask,
     readInput: async () => Buffer.concat(await process.stdin.toArray()),
@@ -91,14 +100,16 @@ async function ask(question: string): Promise<string | null> {
   }
 }
 
-function showProgress(text: string | null): void {
-  if (process.stderr.isTTY) process.stderr.write(text === null ? '\n' : `\r${text}`)
-  else if (text !== null) process.stderr.write(`${text}\n`)
+function showProgress(text: string | null, { printError }: CommandLine): void {
+  if (process.stderr.isTTY) printError(text === null ? '\n' : `\r${text}`)
+  else if (text !== null) printError(`${text}\n`)
 }
 
 /** Run `use` on the store of this install, and let go of it afterwards. A store is never made by looking for one. */
 export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
   requireStore(wiring)
+  // Loading the store takes longer than all the rest, and most commands about the identity need none.
+  const { openSqliteStore } = await import('@holdfast/pairing-store')
   const store = await openSqliteStore({ path: wiring.storePath })
   try {
     return await use(store)
@@ -129,7 +140,7 @@ export function refuseForeignOwner(wiring: Wiring): void {
   for (const path of [wiring.storePath, wiring.location.directory]) {
     const ownerUid = ownerOf(path)
     if (ownerUid === null || ownerUid === uid) continue
-    const command = ['holdfast', ...withoutPlace(process.argv.slice(2))].map(shellWord).join(' ')
+    const command = ['holdfast', ...withoutPlace(wiring.line.words)].map(shellWord).join(' ')
     const fix = `sudo -u '#${ownerUid}' ${command} ${placeOptions(wiring)}`
     throw new CommandError('OWNER_DIFFERS', { path, ownerUid, uid, fix })
   }

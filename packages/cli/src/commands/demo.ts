@@ -20,12 +20,16 @@ export interface DemoOptions extends CommonOptions {
 }
 
 /** The main job, end to end, with real processes. Resolves to the exit code. */
-export async function demo(_asked: Wiring, _argument: string, options: DemoOptions): Promise<number> {
+export async function demo(asked: Wiring, _argument: string, options: DemoOptions): Promise<number> {
   // The world without Holdfast needs a store that has never seen anybody.
   const fresh = options.fresh || options.ownKeys
   const temporary = fresh ? await mkdtemp(join(await realpath(tmpdir()), 'holdfast-demo-')) : null
   const app = options.app ?? DEMO_APP
-  const wiring = wire({ ...options, app, ...(temporary !== null && { stateDir: join(temporary, 'state') }) })
+  const wiring = wire(asked.line, {
+    ...options,
+    app,
+    ...(temporary !== null && { stateDir: join(temporary, 'state') }),
+  })
   try {
     refuseForeignOwner(wiring)
     return await withGateway(
