@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import {
   chmodSync,
@@ -10,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { identityFrom, openIdentity } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
 import { startProgram } from '../support/processes.ts'
@@ -21,6 +23,20 @@ interface Shown {
   readonly deviceId: string
   readonly path: string
 }
+
+/** The same with a terminal, at which somebody answers. `script` comes with every Debian. */
+function atTerminal(
+  words: readonly string[],
+  answer: string,
+): { readonly exitCode: number | null; readonly shown: string } {
+  const command = [process.execPath, '--conditions=source', fileURLToPath(MAIN), ...words].join(' ')
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    input: answer,
+    encoding: 'utf8',
+  })
+  return { exitCode: status, shown: stdout }
+}
+const hasTerminals = spawnSync('script', ['-qec', 'true', '/dev/null'], { stdio: 'ignore' }).status === 0
 
 function files(folder: string): readonly string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()
@@ -42,6 +58,21 @@ describe('holdfast id reset', () => {
     expect(readFileSync(join(done['setAside'] ?? '', 'key.json'))).toEqual(former)
     expect((await holdfastJson<Shown>(stateDir, 'id')).deviceId).toBe(done['deviceId'])
   })
+
+  test.skipIf(!hasTerminals)(
+    'asks whoever sits at the terminal: a no changes nothing, a yes does it',
+    async () => {
+      const stateDir = join(temporaryFolder(), 'state')
+      const { deviceId, path } = await holdfastJson<Shown>(stateDir, 'id')
+      const former = readFileSync(path)
+      const refused = atTerminal(['id', 'reset', '--state-dir', stateDir], 'n\n')
+      expect(refused.exitCode).toBe(1)
+      expect(refused.shown).toContain(deviceId)
+      expect(readFileSync(path)).toEqual(former)
+      expect(atTerminal(['id', 'reset', '--state-dir', stateDir], 'y\n').exitCode).toBe(0)
+      expect((await holdfastJson<Shown>(stateDir, 'id')).deviceId).not.toBe(deviceId)
+    },
+  )
 
   test('F04: gets an install with a damaged key going again, and keeps the damaged one', async () => {
     const stateDir = join(temporaryFolder(), 'state')
@@ -138,17 +169,20 @@ describe('holdfast doctor', () => {
     const lock = join(stateDir, 'install.lock')
     const dead = join(stateDir, '.device.0123456789abcdef')
     const live = join(stateDir, '.device.fedcba9876543210')
-    for (const folder of [lock, dead, live]) mkdirSync(folder)
-    for (const folder of [lock, dead]) utimesSync(folder, 1, 1)
+    // A `doctor --race` that was killed.
+    const race = join(stateDir, '.race.0123456789abcdef')
+    for (const folder of [lock, dead, live, join(race, 'state')]) mkdirSync(folder, { recursive: true })
+    for (const folder of [lock, dead, race]) utimesSync(folder, 1, 1)
     const seen = await holdfastJson<Diagnosis>(stateDir, 'doctor')
     expect(seen.identity).toMatchObject({ deviceId })
     expect(seen.leftovers).toMatchObject([
       { path: dead, kind: 'unpublished', state: 'dead', safeToRemove: true, ageMs: expect.any(Number) },
       { path: live, kind: 'unpublished', state: 'live', safeToRemove: false, ageMs: expect.any(Number) },
+      { path: race, kind: 'unpublished', state: 'dead', safeToRemove: true, ageMs: expect.any(Number) },
       { path: lock, kind: 'lock', state: 'dead', safeToRemove: true, ownerUid: process.getuid?.() ?? null },
     ])
-    expect([...seen.removed].sort()).toEqual([dead, lock])
-    expect([existsSync(lock), existsSync(dead), existsSync(live)]).toEqual([false, false, true])
+    expect([...seen.removed].sort()).toEqual([dead, race, lock])
+    expect([lock, dead, race, live].map(path => existsSync(path))).toEqual([false, false, false, true])
     expect(seen.paths.map(({ mode }) => mode)).toEqual(['0700', '0700', '0600'])
   })
 

@@ -2,20 +2,17 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { raceInRounds, raceRounds, startTogether } from '../support/processes.ts'
+import { raceInRounds, raceProcesses, raceRounds, startTogether } from '../support/processes.ts'
 import { freshFolder, treeOf } from './state-folder.ts'
 
 const opener = new URL('./programs/open-in-rounds.ts', import.meta.url)
 const unguarded = new URL('./programs/open-unguarded.ts', import.meta.url)
 
-/** In Wine a process takes many times as long to start. */
-const MANY = process.platform === 'win32' ? 24 : 96
-
 /** The races that one set of processes runs, each on an empty directory of its own. */
 const RACES = {
-  together: { takePart: MANY, options: (index: number) => ({ sync: index % 2 === 0 }) },
+  together: { takePart: raceProcesses, options: (index: number) => ({ sync: index % 2 === 0 }) },
   withoutLock: {
-    takePart: MANY,
+    takePart: raceProcesses,
     options: (index: number) => ({ sync: index % 2 === 0, lockTimeoutMs: 0 }),
   },
   twoWithoutLock: {
@@ -52,7 +49,7 @@ async function runRaces(): Promise<readonly Round[]> {
   try {
     const { outcomes, seen } = await raceInRounds(
       opener,
-      MANY,
+      raceProcesses,
       rounds.length,
       index => ({ args: [JSON.stringify(argsOf(index))] }),
       round => onDisk(rounds[round]?.directory ?? ''),
@@ -97,7 +94,7 @@ async function expectOneIdentity(race: Race): Promise<readonly Round[]> {
 }
 
 describe('first start', () => {
-  test(`F01 F26 C15: ${MANY} processes that start together get one id, and exactly one created it`, async () => {
+  test(`F01 F26 C15: ${raceProcesses} processes that start together get one id, and exactly one created it`, async () => {
     await expectOneIdentity('together')
   })
 
@@ -107,7 +104,7 @@ describe('first start', () => {
     }
   })
 
-  test(`F01 F02 F20: the same with the lock taken out, since nothing relies on it: of two processes and of ${MANY}`, async () => {
+  test(`F01 F02 F20: the same with the lock taken out, since nothing relies on it: of two processes and of ${raceProcesses}`, async () => {
     await expectOneIdentity('withoutLock')
     await expectOneIdentity('twoWithoutLock')
   })

@@ -1,6 +1,7 @@
 // `pnpm test:nodes`: the suites of identity and handshake on every version of Node that the packages are for, and one verdict
 // everywhere: each test ends alike on all of them, and so does each of several hundred signatures.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
@@ -25,17 +26,33 @@ function environmentOf({ path, version }: Runtime): NodeJS.ProcessEnv {
   return { ...process.env, HOLDFAST_NODE: version, PATH: `${dirname(path)}${delimiter}${inherited}` }
 }
 
-function runSuites(node: Runtime, folder: string): { readonly clean: boolean; readonly results: Results } {
+interface SuiteRun {
+  readonly node: Runtime
+  readonly clean: boolean
+  readonly results: Results
+}
+
+/** The suites on one version. What they print is shown whole when they are done: those of the other versions run meanwhile. */
+async function runSuites(node: Runtime, folder: string): Promise<SuiteRun> {
+  const startedMs = performance.now()
   const report = join(folder, `${node.version}.json`)
   const vitest = join(TOP, 'node_modules', 'vitest', 'vitest.mjs')
-  const options = [
-    '--config',
-    'test/runtimes/vitest.nodes.config.ts',
-    '--reporter=default',
-    '--reporter=json',
-  ]
+  const options = ['--config', 'test/runtimes/vitest.nodes.config.ts', '--reporter=dot', '--reporter=json']
   const args = [vitest, 'run', ...options, `--outputFile.json=${report}`, ...SUITES]
-  const { status } = spawnSync(node.path, args, { cwd: TOP, env: environmentOf(node), stdio: 'inherit' })
+  const child = spawn(node.path, args, {
+    cwd: TOP,
+    env: environmentOf(node),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const printed: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => printed.push(bytes))
+  const [status] = await once(child, 'close')
+  const seconds = Math.round((performance.now() - startedMs) / 1_000)
+  console.log(`\n== Node ${node.version}, ${seconds} s\n${Buffer.concat(printed)}`)
+  return { node, clean: status === 0, results: resultsIn(report) }
+}
+
+function resultsIn(report: string): Results {
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
   // Two tests of one title are told apart by their order within the file; that of the files changes from run to run.
   const results = new Map<string, string>()
@@ -46,7 +63,7 @@ function runSuites(node: Runtime, folder: string): { readonly clean: boolean; re
       results.set(results.has(title) ? `${title} (${twin})` : title, end)
     }
   }
-  return { clean: status === 0, results }
+  return results
 }
 
 function verdictsOf(node: Runtime): { readonly node: string; readonly ours: string; readonly bare: string } {
@@ -67,12 +84,10 @@ function differences(all: readonly { readonly node: Runtime; readonly results: R
 const nodes = installedNodes()
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-nodes-'))
 const problems: string[] = []
-const runs = nodes.map(node => {
-  console.log(`\n== Node ${node.version}`)
-  const run = { node, ...runSuites(node, folder) }
-  if (!run.clean) problems.push(`tests failed on ${node.version}`)
-  return run
-})
+console.log(`identity and handshake on ${nodes.map(({ version }) => version).join(', ')}, side by side …`)
+// All at once: a version's suites spend most of their time waiting for the processes that they start.
+const runs = await Promise.all(nodes.map(node => runSuites(node, folder)))
+for (const { node, clean } of runs) if (!clean) problems.push(`tests failed on ${node.version}`)
 rmSync(folder, { recursive: true, force: true })
 problems.push(...differences(runs))
 

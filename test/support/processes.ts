@@ -145,10 +145,16 @@ export async function raceInRounds<T>(
   }
 }
 
-const onWindows = process.platform === 'win32'
+const isLong = process.env['HOLDFAST_LONG'] !== undefined
+const isWindows = process.platform === 'win32'
+/** A further version of Node, on which the same races are run as on the pinned one, and need not be run as often. */
+const isFurther = process.env['HOLDFAST_NODE'] !== undefined
 
 /** Rounds of a race: few while working, many in the long lane; one in Wine, where a process takes many times as long. */
-export const raceRounds = process.env['HOLDFAST_LONG'] !== undefined ? 20 : onWindows ? 1 : 3
+export const raceRounds = isLong ? 20 : isWindows || isFurther ? 1 : 3
+
+/** How many processes race in the largest of them. */
+export const raceProcesses = isWindows ? 24 : isFurther && !isLong ? 32 : 96
 
 /** The last line of an output, parsed; undefined where it is no JSON. */
 export function lastJson(stdout: string): unknown {

@@ -24,7 +24,8 @@ export default defineConfig({
     setupFiles: ['test/windows/only-on-windows.ts'],
     testTimeout: 300_000,
     hookTimeout: 60_000,
-    fileParallelism: false,
+    // Two processes that are not started anew for each file: in Wine that is what takes the time.
+    maxWorkers: 2,
     isolate: false,
   },
 })

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { lstatSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
@@ -25,7 +26,10 @@ export interface RaceResult {
  * @throws {@link CommandError} `RACE_LOST`: there was more than one id, more than one creator, or a failure.
  */
 export async function race(wiring: Wiring, processes: number): Promise<RaceResult> {
-  const directory = mkdtempSync(join(nearestDirectory(wiring.location.directory), '.holdfast-race-'))
+  // Named as what creators leave: a race that is killed is found by the next doctor, and cleared.
+  const name = `.race.${randomBytes(8).toString('hex')}`
+  const directory = join(nearestDirectory(wiring.location.directory), name)
+  mkdirSync(directory, { mode: 0o700 })
   try {
     const reports = await runTogether(join(directory, 'state'), join(directory, 'released'), processes)
     const result = {
