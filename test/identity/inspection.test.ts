@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { judgeLocation } from '../../packages/identity/src/internal/location-findings.ts'
 import { chooseLocation } from '../../packages/identity/src/internal/state-location.ts'
 import { runProgram, startProgram } from '../support/processes.ts'
-import { freshFolder, treeOf } from './state-folder.ts'
+import { freshFolder, installed, treeOf } from './state-folder.ts'
 
 const onWindows = process.platform === 'win32'
 const asRoot = process.geteuid?.() === 0
@@ -15,12 +15,6 @@ const inspector = new URL('./programs/inspect.ts', import.meta.url)
 /** Without what tests in a temporary folder are always told; in Wine, which has no access lists, that as well. */
 const withoutPlace = (findings: readonly Finding[]): readonly Finding[] =>
   findings.filter(({ code }) => code !== 'EPHEMERAL_STATE' && code !== 'ACCESS_LIST_UNKNOWN')
-
-async function installed(): Promise<{ directory: string; id: string; keyFile: string }> {
-  const directory = join(freshFolder(), 'state')
-  const { id, location } = await openIdentity({ directory })
-  return { directory, id, keyFile: location?.deviceKey ?? '' }
-}
 
 describe('inspectIdentity', () => {
   test('F14: says who the device is, where its key lies, which rule chose the place, and how it is closed', async () => {

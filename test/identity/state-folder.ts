@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, realpathSync, rmSync, utimesSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type IdentityError, isIdentityError } from '@holdfast/identity'
+import { type IdentityError, isIdentityError, openIdentity } from '@holdfast/identity'
 import { onTestFinished } from 'vitest'
 
 /** A fresh directory that is gone after the test. */
@@ -9,6 +9,19 @@ export function freshFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-identity-')))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** An install that has its identity: where, which file, whose, and the file's bytes. */
+export async function installed(): Promise<{
+  readonly directory: string
+  readonly keyFile: string
+  readonly id: string
+  readonly bytes: Buffer
+}> {
+  const directory = join(freshFolder(), 'state')
+  const { id } = await openIdentity({ directory })
+  const keyFile = join(directory, 'device', 'key.json')
+  return { directory, keyFile, id, bytes: readFileSync(keyFile) }
 }
 
 /** Make the lock in this state directory look long forgotten, so that nobody need wait until it is. */
