@@ -52,7 +52,16 @@ export function readAccess(
   }
 }
 
+let ownSid: string | null | undefined
+
+/** Asked once: the user of a process on Windows stays the same, and to start a program there takes long. */
 function readUserSid(run: RunSystemProgram): string | null {
+  if (run !== runProgram) return askForUserSid(run)
+  if (ownSid === undefined) ownSid = askForUserSid(run)
+  return ownSid
+}
+
+function askForUserSid(run: RunSystemProgram): string | null {
   return parseUserSid(run('whoami.exe', ['/user', '/fo', 'csv', '/nh']))
 }
 
