@@ -15,7 +15,7 @@ describe('hosts where nobody can approve', () => {
   test('F75 H20: 10 of them are let in, half by a join code and half by their key, without a prompt; a code that was spent is refused', async () => {
     const folder = temporaryFolder()
     const stateDir = join(folder, 'gateway')
-    const { url } = await startGatewayProcess(stateDir, '--no-local')
+    const { url, gatewayId } = await startGatewayProcess(stateDir, '--no-local')
     const host = (index: number) => join(folder, `host-${index}`)
     const given = ['--scopes', 'operator.read,operator.write']
     const codes: string[] = []
@@ -33,7 +33,13 @@ describe('hosts where nobody can approve', () => {
       expect(known).toMatchObject({ registered: true, device: { trust: 'approved' } })
     }
     const joinAs = (index: number, input: string) =>
-      holdfast(['join', url, '--state-dir', host(index), '--scopes', 'operator.write', '--json'], { input })
+      holdfast(
+        [
+          ...['join', url, '--gateway-id', gatewayId, '--state-dir', host(index)],
+          ...['--scopes', 'operator.write', '--json'],
+        ],
+        { input },
+      )
     const outcomes = await Promise.all(
       Array.from({ length: 2 * EACH }, (_, index) => joinAs(index, codes[index] ?? '')),
     )
@@ -61,7 +67,7 @@ describe('hosts where nobody can approve', () => {
 
   test('a join code can be listed and withdrawn, and is good for ten minutes at most', async () => {
     const stateDir = join(temporaryFolder(), 'gateway')
-    const { url } = await startGatewayProcess(stateDir, '--no-local')
+    const { url, gatewayId } = await startGatewayProcess(stateDir, '--no-local')
     const made = await holdfastJson<{ code: string; joinCode: { codeId: string } }>(
       stateDir,
       'invite',
@@ -78,8 +84,11 @@ describe('hosts where nobody can approve', () => {
     const again = await holdfastHere(['invite', '--withdraw', codeId, '--state-dir', stateDir, '--json'])
     expect(again.answer).toMatchObject({ error: { code: 'CODE_UNKNOWN' } })
     const host = join(temporaryFolder(), 'host')
-    const refused = await holdfast(['join', url, '--state-dir', host, '--json'], { input: made.code })
+    const words = ['join', url, '--state-dir', host, '--json']
+    const refused = await holdfast([...words, '--gateway-id', gatewayId], { input: made.code })
     expect(refused.exitCode).toBe(1)
+    const unpinned = await holdfast(words, { input: made.code })
+    expect(unpinned.answer).toMatchObject({ error: { code: 'GATEWAY_UNPINNED' } })
     for (const words of [['--minutes', '11', '--scopes', 'none'], []]) {
       expect((await holdfastHere(['invite', ...words, '--state-dir', stateDir])).exitCode).toBe(2)
     }

@@ -68,7 +68,7 @@ describe('a whole gateway', () => {
       gatewayId: gateway.gatewayId,
       pid: process.pid,
       store: location.store,
-      protocol: 'openclaw',
+      protocol: 'holdfast/1',
     })
     expect(gateway.url).toMatch(/^ws:\/\/127\.0\.0\.1:\d+$/)
     expect(token()).toMatch(/^[A-Za-z0-9_-]{43}$/)

@@ -32,7 +32,14 @@ export const LOCAL: ConnectionOrigin = { source: '127.0.0.1', directLocal: true,
 export const REMOTE: ConnectionOrigin = { source: '203.0.113.9', directLocal: false, originClass: 'none' }
 
 export function device(facts: Partial<DeviceFacts> = {}): DeviceFacts {
-  return { trust: 'trusted-local', roleRevoked: false, grant: null, narrowedTo: null, ...facts }
+  return {
+    trust: 'trusted-local',
+    roleRevoked: false,
+    grant: null,
+    narrowedTo: null,
+    provenByHoldfast: false,
+    ...facts,
+  }
 }
 
 /** A subagent as it should be: on this machine, with the gateway token, known, wishing read and write under a ceiling. */
@@ -46,7 +53,12 @@ export function factsOf(
     proof,
     credential: { kind: 'gateway-token', registers: true },
     origin: LOCAL,
-    policy: { roles: ROLES, ceiling: scopes('write', 'approvals'), deviceless: null },
+    policy: {
+      roles: ROLES,
+      ceiling: scopes('write', 'approvals'),
+      deviceless: null,
+      allowOpenClawProof: false,
+    },
     device: device(),
     room: { ok: true },
     ...facts,

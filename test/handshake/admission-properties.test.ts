@@ -29,6 +29,8 @@ const flaws: fc.Arbitrary<ProofVerdict> = fc.constantFrom(
   { verdict: 'device-id-mismatch' },
   { verdict: 'nonce-mismatch' },
   { verdict: 'signature-expired', deltaMs: 1, limitMs: 0 },
+  { verdict: 'gateway-mismatch' },
+  { verdict: 'address-mismatch', dialled: '203.0.113.9:443' },
   { verdict: 'signature-invalid' },
 )
 
@@ -55,6 +57,7 @@ const facts: fc.Arbitrary<AdmissionFacts> = fc
       roles: fc.constant(ROLES),
       ceiling: maybe(someScopes),
       deviceless: maybe(someScopes),
+      allowOpenClawProof: fc.boolean(),
     }),
     device: maybe(
       fc.record({
@@ -62,6 +65,7 @@ const facts: fc.Arbitrary<AdmissionFacts> = fc
         roleRevoked: fc.nat(4).map(n => n === 0),
         grant: maybe(someScopes),
         narrowedTo: maybe(someScopes),
+        provenByHoldfast: fc.nat(4).map(n => n === 0),
       }),
     ),
     room: fc.constantFrom({ ok: true } as const, { ok: false, cap: 'source' } as const),
@@ -81,6 +85,7 @@ function weaker(from: AdmissionFacts): fc.Arbitrary<AdmissionFacts> {
     fc.constant({ ...from, origin: { ...from.origin, directLocal: false } }),
     fc.constant({ ...from, policy: { ...policy, ceiling: null } }),
     fc.constant({ ...from, policy: { ...policy, deviceless: null } }),
+    fc.constant({ ...from, policy: { ...policy, allowOpenClawProof: false } }),
     fewer(policy.ceiling ?? []).map(ceiling => ({
       ...from,
       policy: { ...policy, ceiling: policy.ceiling && ceiling },
@@ -132,7 +137,7 @@ test('every combination of facts has an answer, and the same one each time', () 
     options,
   )
   // The generator reaches every rule: else the properties below would say little.
-  expect([...met].sort()).toEqual(['10', '10a', '12', '13', '2', '3', '4', '5', '6', '7', '8', '9'])
+  expect([...met].sort()).toEqual(['10', '10a', '12', '13', '2', '3', '4', '5', '6', '7', '7a', '8', '9'])
 })
 
 test('C2 F60: less authority never turns another answer into an admission', () => {
@@ -209,7 +214,13 @@ test('a person is asked for exactly what the device lacks, and that would suffic
       for (const scope of decision.missing) expect(each.frame.wish.scopes).toContain(scope)
       const grant = [...(each.device?.grant ?? []), ...each.frame.wish.scopes]
       const narrowedTo = each.device?.narrowedTo ?? null
-      const approved = { trust: each.device?.trust ?? 'approved', roleRevoked: false, grant, narrowedTo }
+      const approved = {
+        trust: each.device?.trust ?? 'approved',
+        roleRevoked: false,
+        grant,
+        narrowedTo,
+        provenByHoldfast: false,
+      }
       expect(decide({ ...each, device: approved })).toMatchObject({ rule: '9', outcome: 'admitted' })
       expect(ROLES.closures.has(role)).toBe(true)
     }),

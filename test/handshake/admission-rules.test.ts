@@ -9,11 +9,13 @@ import {
 import { describe, expect, test } from 'vitest'
 import { device, factsOf, LOCAL, proven, REMOTE, scopes } from './admission-facts.ts'
 import { ROLES } from './connect-frame.ts'
+import { proofOf, readingOf } from './holdfast-frame.ts'
 
 const policy = (more: Partial<AdmissionFacts['policy']> = {}): AdmissionFacts['policy'] => ({
   roles: ROLES,
   ceiling: scopes('write', 'approvals'),
   deviceless: null,
+  allowOpenClawProof: false,
   ...more,
 })
 const gatewayToken = { kind: 'gateway-token', registers: true } as const
@@ -24,6 +26,8 @@ const FLAWS: readonly ProofVerdict[] = [
   { verdict: 'device-id-mismatch' },
   { verdict: 'nonce-mismatch' },
   { verdict: 'signature-expired', deltaMs: -121_000, limitMs: 120_000 },
+  { verdict: 'gateway-mismatch' },
+  { verdict: 'address-mismatch', dialled: '203.0.113.9:443' },
   { verdict: 'signature-invalid' },
 ]
 
@@ -35,6 +39,7 @@ test('the table holds the rules in the order in which they are asked', () => {
     '5',
     '6',
     '7',
+    '7a',
     '8',
     '9',
     '10',
@@ -101,8 +106,30 @@ describe('rule 4', () => {
   })
 })
 
+describe('rule 7a: H13: a device that has proven itself by holdfast/1', () => {
+  const known = device({ provenByHoldfast: true })
+
+  test('is not let in by a weaker proof, whatever else speaks for it', () => {
+    const facts = factsOf({ device: { ...known, grant: scopes('read', 'write') } })
+    expect(decide(facts)).toMatchObject({ rule: '7a', refusal: { code: 'proof-downgraded' } })
+  })
+
+  test('is let in by it where the author allows that, and always by its own', () => {
+    const allowed = { device: known, policy: policy({ allowOpenClawProof: true }) }
+    expect(decide(factsOf(allowed))).toMatchObject({ rule: '10', outcome: 'admitted' })
+    const { frame } = proofOf({ scopes: scopes('read', 'write') })
+    const own = { device: known, proof: readingOf(frame).proof }
+    expect(decide(factsOf(own))).toMatchObject({ rule: '10', outcome: 'admitted' })
+  })
+
+  test('revoked, it is told of the downgrade first: nothing of what is known of it is told to a weaker proof', () => {
+    const revoked = device({ provenByHoldfast: true, trust: 'revoked' })
+    expect(decide(factsOf({ device: revoked }))).toMatchObject({ rule: '7a' })
+  })
+})
+
 describe('rules 5 to 7', () => {
-  const rules = ['5', '5', '6', '6', '7']
+  const rules = ['5', '5', '6', '6', '6', '6', '7']
   test.each(FLAWS.map((proof, i) => ({ proof, rule: rules[i] })))(
     'rule $rule: $proof.verdict',
     ({ proof, rule }) => {

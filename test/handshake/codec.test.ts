@@ -106,8 +106,9 @@ describe('whatever a peer sends', () => {
         const reading = parseConnect(withField(place, key, value))
         if (!reading.ok) return
         const { params } = reading
+        if (params.family !== 'openclaw') throw new Error('no proof was named')
         expect(Object.keys(params).sort()).toEqual([
-          ...['auth', 'client', 'device', 'maxProtocol', 'minProtocol', 'role', 'scopes'],
+          ...['auth', 'client', 'device', 'family', 'maxProtocol', 'minProtocol', 'role', 'scopes'],
         ])
         expect(Object.keys(params.auth).sort()).toEqual([
           'bootstrapToken',

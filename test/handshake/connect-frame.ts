@@ -2,8 +2,8 @@ import {
   type AuthClaim,
   BUILT_IN_ROLES,
   type ClientClaim,
-  type ConnectParams,
   defineRoles,
+  type OpenClawConnect,
   type ProofVerdict,
   parseConnect,
   signOpenClawProof,
@@ -86,15 +86,16 @@ function withoutNulls(value: object): Record<string, unknown> {
 }
 
 /** The parameters in a frame that must be good. */
-export function paramsOf(frame: Frame): ConnectParams {
+export function paramsOf(frame: Frame): OpenClawConnect {
   const reading = parseConnect(JSON.stringify(frame))
   if (!reading.ok) throw new Error(`not a connect: ${JSON.stringify(reading.problem)}`)
+  if (reading.params.family !== 'openclaw') throw new Error('a connect of the other family')
   return reading.params
 }
 
 /** The verdict of a gate whose challenge had this nonce, at this time. */
 export function verdictOn(
-  params: ConnectParams,
+  params: OpenClawConnect,
   gate: { readonly nonce?: string | null; readonly nowMs?: number } = {},
 ): ProofVerdict {
   return verifyOpenClawProof(params, { roles: ROLES, nonce: NONCE, nowMs: NOW_MS, ...gate })

@@ -1,4 +1,4 @@
-import { type ConnectParams, type ProofVerdict, parseConnect, parseWish } from '@holdfast/handshake'
+import { type OpenClawConnect, type ProofVerdict, parseConnect, parseWish } from '@holdfast/handshake'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { connectFrame, type Frame, paramsOf, ROLES, RUNS, verdictOn } from './connect-frame.ts'
@@ -90,9 +90,10 @@ const mutations = fc
   .chain(path => changedValue(fieldAt(path)).map(value => ({ path, frame: withField(path, value) })))
 
 /** What a gate makes of a frame: a verdict, or `null` where rule 2 refuses it before any proof is looked at. */
-function read(candidate: Frame): { readonly params: ConnectParams; readonly verdict: ProofVerdict } | null {
+function read(candidate: Frame): { readonly params: OpenClawConnect; readonly verdict: ProofVerdict } | null {
   const reading = parseConnect(JSON.stringify(candidate))
   if (!reading.ok || parseWish(ROLES, reading.params.role, reading.params.scopes) === null) return null
+  if (reading.params.family !== 'openclaw') throw new Error('a connect of the other family')
   return { params: reading.params, verdict: verdictOn(reading.params) }
 }
 

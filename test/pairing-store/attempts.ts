@@ -28,7 +28,12 @@ export function scopes(...names: string[]): readonly Scope[] {
 
 export const CEILING = scopes('operator.read', 'operator.write', 'operator.approvals')
 
-export const POLICY: AdmissionPolicy = { roles: ROLES, ceiling: CEILING, deviceless: null }
+export const POLICY: AdmissionPolicy = {
+  roles: ROLES,
+  ceiling: CEILING,
+  deviceless: null,
+  allowOpenClawProof: false,
+}
 export const LOCAL: ConnectionOrigin = { source: '127.0.0.1', directLocal: true, originClass: 'none' }
 export const REMOTE: ConnectionOrigin = { source: '203.0.113.7', directLocal: false, originClass: 'none' }
 
@@ -119,6 +124,7 @@ function prove(proven: Proven, roles: RoleTable) {
   })
   const reading = parseConnect(text)
   if (!reading.ok) throw new TypeError(`a frame that does not parse: ${JSON.stringify(reading.problem)}`)
+  if (reading.params.family !== 'openclaw') throw new TypeError('a frame of the other family')
   return verifyOpenClawProof(reading.params, { roles, nonce: challenge.nonce, nowMs: proven.nowMs })
 }
 
@@ -133,4 +139,5 @@ export const MANY_SCOPES_POLICY: AdmissionPolicy = {
   roles: defineRoles(MANY_SCOPES_ROLES),
   ceiling: CEILING,
   deviceless: null,
+  allowOpenClawProof: false,
 }

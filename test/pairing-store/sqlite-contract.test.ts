@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe } from 'vitest'
 import { admissionContract } from './contract/admissions.ts'
 import { auditContract } from './contract/audit.ts'
 import { deviceContract } from './contract/devices.ts'
+import { holdfastProofContract } from './contract/holdfast-proofs.ts'
 import { joiningContract } from './contract/joining.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
@@ -30,4 +31,5 @@ describe('the pairing store on SQLite', () => {
   tokenContract(openStore)
   auditContract(openStore)
   joiningContract(openStore)
+  holdfastProofContract(openStore)
 })

@@ -17,7 +17,7 @@ describe('being admitted', () => {
   test('resolves after hello-ok, with exactly what was asked for', async () => {
     const gateway = await gatewayFor()
     const scopes = ['operator.write', 'operator.read']
-    const connection = await connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH, scopes })
     expect(connection.deviceId).toBe(identity.id)
     expect(connection.connectionId).toBe('connection-1')
     expect(connection.role).toBe('operator')
@@ -45,7 +45,7 @@ describe('being admitted', () => {
   test('F37: says the same of itself at every connect, and asks for protocol 3 to 4', async () => {
     const gateway = await gatewayFor()
     for (const scopes of [['operator.read'], ['operator.write']]) {
-      await (await connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })).close()
+      await (await connectToGateway({ identity, url: gateway.url, ...WISH, scopes })).close()
     }
     const [first, second] = gateway.connects.map(({ params }) => params)
     expect(first?.client).toEqual(second?.client)
@@ -276,7 +276,7 @@ describe('being refused', () => {
     const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: ['operator.read'] }) })
     const scopes = ['operator.admin', 'operator.read', 'operator.write']
     const { detail } = await failureOf(
-      connectToGateway({ identity, url: gateway.url, role: 'operator', scopes }),
+      connectToGateway({ identity, url: gateway.url, ...WISH, scopes }),
       'SCOPES_MISSING',
     )
     expect(detail).toMatchObject({
@@ -332,7 +332,7 @@ describe('hellos of other gateways', () => {
   test('F65: empty scopes for a wish are too little, and no wish is served by any', async () => {
     const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: [] }) })
     await failureOf(connectToGateway({ identity, url: gateway.url, ...WISH }), 'SCOPES_MISSING')
-    const nothing = { identity, url: gateway.url, role: 'operator', scopes: [] }
+    const nothing = { identity, url: gateway.url, ...WISH, scopes: [] }
     await (await connectToGateway(nothing)).close()
   })
 
@@ -344,7 +344,7 @@ describe('hellos of other gateways', () => {
     [['operator.read', 'operator.unheard-of'], ['operator.unheard-of']],
   ])('%j covers %j', async (given, scopes) => {
     const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: given }) })
-    const connection = await connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })
+    const connection = await connectToGateway({ identity, url: gateway.url, ...WISH, scopes })
     expect(connection.scopes).toEqual(scopes)
     await connection.close()
   })
@@ -355,7 +355,7 @@ describe('hellos of other gateways', () => {
     [['operator.admin'], ['operator.unheard-of']],
   ])('F65: %j does not cover %j', async (given, scopes) => {
     const gateway = await gatewayFor({ answer: () => ({ kind: 'hello', scopes: given }) })
-    const asking = connectToGateway({ identity, url: gateway.url, role: 'operator', scopes })
+    const asking = connectToGateway({ identity, url: gateway.url, ...WISH, scopes })
     const { detail } = await failureOf(asking, 'SCOPES_MISSING')
     expect(detail).toMatchObject({ granted: given, missing: scopes })
   })
@@ -515,7 +515,7 @@ describe('odd answers', () => {
 
   test('a wish that the protocol cannot say is refused here, and leaves no socket', async () => {
     const gateway = await gatewayFor()
-    const options = { identity, url: gateway.url, role: 'operator', scopes: ['Admin|all'] }
+    const options = { identity, url: gateway.url, ...WISH, scopes: ['Admin|all'] }
     await expect(connectToGateway(options)).rejects.toMatchObject({ code: 'WISH_INVALID' })
     expect(gateway.connects).toHaveLength(0)
     await until(() => gateway.sockets().length === 0)
@@ -592,9 +592,9 @@ describe('finding identity and gateway', () => {
     ['a url with credentials', { identity, url: 'ws://a:b@127.0.0.1:1' }],
     ['an identity in memory without a url', { identity }],
     ['a token with a blank', { identity, url: 'ws://127.0.0.1:1', token: 'a b' }],
-    ['another protocol', { identity, url: 'ws://127.0.0.1:1', protocol: 'holdfast/1' as 'openclaw' }],
+    ['another protocol', { identity, url: 'ws://127.0.0.1:1', protocol: 'holdfast/2' as 'openclaw' }],
   ])('%s is a mistake of the caller', async (_, options) => {
-    await expect(connectToGateway({ ...options, ...WISH })).rejects.toBeInstanceOf(TypeError)
+    await expect(connectToGateway({ ...WISH, ...options })).rejects.toBeInstanceOf(TypeError)
   })
 })
 

@@ -261,7 +261,7 @@ describe('the process', () => {
     import { createEphemeralIdentity } from '@holdfast/identity'
     import { connectToGateway } from '@holdfast/spawner'
     const connection = await connectToGateway({
-      identity: createEphemeralIdentity(), url: process.argv[1], role: 'operator', scopes: [],
+      identity: createEphemeralIdentity(), url: process.argv[1], role: 'operator', scopes: [], protocol: 'openclaw',
     })
     ${body}`
 

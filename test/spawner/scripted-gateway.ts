@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net'
 import {
   answerTo,
   BUILT_IN_ROLES,
-  type ConnectParams,
   defineRoles,
+  type OpenClawConnect,
   type ProofFamily,
   parseCall,
   parseConnect,
@@ -44,7 +44,7 @@ export type Answer =
 
 /** One `connect` as it arrived. `verdict` is what our own verification says of its proof. */
 export interface SeenConnect {
-  readonly params: ConnectParams
+  readonly params: OpenClawConnect
   readonly headers: IncomingMessage['headers']
   readonly verdict: string
   /** Which string was signed; `null` where the proof does not verify. */
@@ -119,14 +119,16 @@ export async function startScriptedGateway(script: Script = {}): Promise<Scripte
       }
       const reading = parseConnect(text)
       if (!reading.ok) throw new Error(`the client sent no connect: ${JSON.stringify(reading.problem)}`)
-      const checked = verifyOpenClawProof(reading.params, { roles, nonce, nowMs: Date.now() })
+      const { params } = reading
+      if (params.family !== 'openclaw') throw new Error('the scripted gateway speaks OpenClaw only')
+      const checked = verifyOpenClawProof(params, { roles, nonce, nowMs: Date.now() })
       const family = checked.verdict === 'verified' ? checked.proof.family : null
       const { headers } = request
-      const seen = { params: reading.params, headers, verdict: checked.verdict, family, socket: ws }
+      const seen = { params, headers, verdict: checked.verdict, family, socket: ws }
       connects.push(seen)
       const answer = script.answer?.(seen, connects.length) ?? { kind: 'hello' }
       admitted = answer.kind === 'hello' || answer.kind === 'bare-hello'
-      give(ws, answer, reading.id, reading.params, connects.length)
+      give(ws, answer, reading.id, params, connects.length)
     })
   }
 
@@ -164,7 +166,7 @@ export async function startScriptedGateway(script: Script = {}): Promise<Scripte
   }
 }
 
-function give(ws: WebSocket, answer: Answer, id: string, params: ConnectParams, nth: number): void {
+function give(ws: WebSocket, answer: Answer, id: string, params: OpenClawConnect, nth: number): void {
   switch (answer.kind) {
     case 'hello': {
       const payload = {

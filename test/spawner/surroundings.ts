@@ -7,8 +7,8 @@ import { isSpawnerError, type SpawnerError, type SpawnerErrorCode } from '@holdf
 import { onTestFinished } from 'vitest'
 import { type Script, type ScriptedGateway, startScriptedGateway } from './scripted-gateway.ts'
 
-/** What every test here asks for, unless it is about that. */
-export const WISH = { role: 'operator', scopes: ['operator.read'] } as const
+/** What every test here asks for, unless it is about that, and in which family: the scripted gateway proves nothing. */
+export const WISH = { role: 'operator', scopes: ['operator.read'], protocol: 'openclaw' } as const
 
 /** An empty directory that lasts as long as the test. */
 export async function freshDirectory(): Promise<string> {

@@ -6,6 +6,7 @@ import {
   nameOption,
   openClawDirOption,
   parseCount,
+  parseGatewayId,
   parseList,
   parseMinutes,
   parsePort,
@@ -78,6 +79,16 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
       new Option('--ceiling <scopes>', 'what devices of this machine may have without a person')
         .argParser(parseScopeList)
         .default(undefined, DEFAULT_CEILING.join(',')),
+    )
+    .addOption(
+      new Option(
+        '--public-addresses <addresses>',
+        'what clients dial beside the address it listens on: host:port, separated by commas',
+      ).argParser(parseList),
+    )
+    .option(
+      '--allow-openclaw-proof',
+      "let a device that has proven itself by holdfast/1 come by OpenClaw's weaker proofs again",
     )
     .option('--no-local', 'trust no device for being on this machine: each needs a person')
     .option(
@@ -208,6 +219,11 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     'make this install a device of that gateway, by the join code on standard input',
     async () => (await import('./commands/join.ts')).join,
   )
+    .addOption(
+      new Option('--gateway-id <id>', 'the gateway that is meant, as `holdfast invite` prints it').argParser(
+        parseGatewayId,
+      ),
+    )
     .option('--role <role>', 'as what', 'operator')
     .option(
       '--scopes <scopes>',

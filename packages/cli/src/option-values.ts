@@ -1,3 +1,4 @@
+import { type DeviceId, parseDeviceId } from '@holdfast/identity'
 import { InvalidArgumentError, Option } from 'commander'
 
 /** Whose key a command is about. */
@@ -57,4 +58,11 @@ export function parseList(text: string): string[] {
   const entries = text.split(',')
   if (entries.includes('')) throw new InvalidArgumentError('A list separated by commas is needed.')
   return entries
+}
+
+/** The id of a gateway: 64 hex digits. */
+export function parseGatewayId(text: string): DeviceId {
+  const id = parseDeviceId(text)
+  if (id === null) throw new InvalidArgumentError('A gateway id is 64 lower-case hex digits.')
+  return id
 }

@@ -4,13 +4,18 @@ import {
   type AdmissionPolicy,
   type ConnectionOrigin,
   type ConnectParams,
+  type DialledAddress,
+  type GatewayAnswer,
+  type OutcomeFields,
   PROTOCOL_RANGE,
   type Refusal,
   selectCredential,
+  signGatewayAnswer,
+  verifyHoldfastProof,
   verifyOpenClawProof,
   type Wish,
 } from '@holdfast/handshake'
-import { parseDeviceId } from '@holdfast/identity'
+import { type DeviceIdentity, parseDeviceId } from '@holdfast/identity'
 import type { AdmissionAttempt } from '@holdfast/pairing-store'
 import type { TokenReading } from './gateway-token.ts'
 
@@ -26,21 +31,44 @@ export interface ConnectSurroundings {
   readonly policy: AdmissionPolicy
   readonly token: TokenReading
   readonly nonce: string
+  /** The time in this socket's challenge. */
+  readonly challengedAtMs: number
   readonly nowMs: number
+  /** The gateway's own. */
+  readonly identity: DeviceIdentity
+  readonly isOwnAddress: (dialled: DialledAddress) => boolean
 }
 
-/** What a readable `connect` says and proves, for the store to decide on. */
-export function attemptOf(params: ConnectParams, wish: Wish, socket: ConnectSurroundings): AdmissionAttempt {
-  const { origin, policy, token, nonce, nowMs } = socket
+/** What a readable `connect` says and proves. */
+export interface ReadAttempt {
+  /** For the store to decide on. */
+  readonly attempt: AdmissionAttempt
+  /** The gateway's answer for an admission, in the family that asks for one. */
+  readonly answerFor: (outcome: Omit<OutcomeFields, 'transcriptHash'>) => GatewayAnswer | null
+}
+
+export function readAttempt(params: ConnectParams, wish: Wish, socket: ConnectSurroundings): ReadAttempt {
+  const { origin, policy, token, nonce, identity } = socket
+  const common = { frame: { ok: true, wish }, origin, policy, name: params.client.displayName } as const
+  const claimedDeviceId = parseDeviceId(params.device?.id)
+  if (params.family === 'openclaw') {
+    const proof = verifyOpenClawProof(params, { roles: policy.roles, nonce, nowMs: socket.nowMs })
+    const credential = selectCredential(params.auth, presented => token.matches(presented))
+    const attempt = { ...common, proof, credential, claimedDeviceId, handsOutToken: true }
+    return { attempt, answerFor: () => null }
+  }
+  const { challengedAtMs, isOwnAddress } = socket
+  const { proof, credential, transcriptHash } = verifyHoldfastProof(params, {
+    roles: policy.roles,
+    gatewayId: identity.id,
+    nonce,
+    challengedAtMs,
+    isOwnAddress,
+    token,
+  })
   return {
-    frame: { ok: true, wish },
-    proof: verifyOpenClawProof(params, { roles: policy.roles, nonce, nowMs }),
-    credential: selectCredential(params.auth, presented => token.matches(presented)),
-    origin,
-    policy,
-    name: params.client.displayName,
-    claimedDeviceId: parseDeviceId(params.device?.id),
-    handsOutToken: true,
+    attempt: { ...common, proof, credential, claimedDeviceId },
+    answerFor: outcome => signGatewayAnswer(identity, { ...outcome, transcriptHash }),
   }
 }
 
@@ -60,8 +88,17 @@ export function factsOfBadFrame(
   }
 }
 
-/** One and the same for the same credentials, and nothing of them. */
-export function digestOfCredentials({ auth }: ConnectParams): string {
-  const shown = JSON.stringify([auth.token, auth.deviceToken, auth.bootstrapToken, auth.password])
+/**
+ * One and the same for the same credentials, and nothing of them. What `holdfast/1` shows is another for every socket, so
+ * that there a device that is wrong again counts as the same: guessing at 128 random bits is not what it slows down.
+ */
+export function digestOfCredentials(params: ConnectParams): string {
+  const shown = JSON.stringify(shownIn(params))
   return createHash('sha256').update(shown).digest('base64url')
+}
+
+function shownIn(params: ConnectParams): readonly (string | null)[] {
+  if (params.family === 'holdfast/1') return [params.credential.kind, params.device.publicKey]
+  const { token, deviceToken, bootstrapToken, password } = params.auth
+  return [token, deviceToken, bootstrapToken, password]
 }

@@ -15,7 +15,13 @@ import {
 import type { DeviceId } from '@holdfast/identity'
 import type { Admission } from '@holdfast/pairing-store'
 import type { RawData, WebSocket } from 'ws'
-import { attemptOf, digestOfCredentials, factsOfBadFrame, negotiate } from './connect-attempt.ts'
+import {
+  digestOfCredentials,
+  factsOfBadFrame,
+  negotiate,
+  type ReadAttempt,
+  readAttempt,
+} from './connect-attempt.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { faultyPart } from './gate-events.ts'
@@ -23,6 +29,7 @@ import { helloOk } from './hello.ts'
 import { closeSocket } from './internal/socket-closing.ts'
 import { LiveConnection } from './live-connection.ts'
 import type { Session } from './live-sessions.ts'
+import type { LocalEnd } from './own-addresses.ts'
 import { socketClassOf } from './upgrade.ts'
 
 /** Which rule refuses: of the upgrade and budget rules, or of the admission rules. */
@@ -42,7 +49,9 @@ export class ConnectHandshake {
   readonly #socket: WebSocket
   readonly #raw: Duplex | null
   readonly #origin: ConnectionOrigin
+  readonly #end: LocalEnd | null
   readonly #nonce = randomBytes(32).toString('base64url')
+  readonly #challengedAtMs: number
   #admitted: (connection: LiveConnection) => void = () => undefined
   #refused: (error: GatewayError) => void = () => undefined
   #state: 'challenged' | 'deciding' | 'answering' | 'over' = 'challenged'
@@ -52,15 +61,13 @@ export class ConnectHandshake {
   #answerNow: (() => void) | null = null
   #callOffDeadline: () => void
 
-  constructor(
-    desk: Desk,
-    socket: WebSocket,
-    peer: { readonly origin: ConnectionOrigin; readonly raw: Duplex | null },
-  ) {
+  constructor(desk: Desk, socket: WebSocket, peer: SocketPeer) {
     this.#desk = desk
     this.#socket = socket
     this.#raw = peer.raw
     this.#origin = peer.origin
+    this.#end = peer.end
+    this.#challengedAtMs = desk.clock.nowMs()
     this.outcome = new Promise((resolve, reject) => {
       this.#admitted = resolve
       this.#refused = reject
@@ -76,7 +83,7 @@ export class ConnectHandshake {
       this.refuse({ code: 'handshake-timeout', limitMs: handshakeMs }, '0'),
     )
     desk.budgets.take(socketClassOf(peer.origin), this)?.refuse({ code: 'sockets-full' }, '0')
-    const payload = { nonce: this.#nonce, ts: desk.clock.nowMs() }
+    const payload = { nonce: this.#nonce, ts: this.#challengedAtMs }
     socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload }))
   }
 
@@ -213,12 +220,15 @@ export class ConnectHandshake {
       await desk.prepared()
       const token = await desk.token.read()
       if (this.#state !== 'deciding') return
-      const attempt = attemptOf(params, wish, {
+      const { attempt, answerFor } = readAttempt(params, wish, {
         origin: this.#origin,
         policy: desk.policy,
         token,
         nonce: this.#nonce,
+        challengedAtMs: this.#challengedAtMs,
         nowMs: desk.clock.nowMs(),
+        identity: desk.identity,
+        isOwnAddress: dialled => desk.addresses.includes(dialled, this.#end),
       })
       const session = desk.sessions.list(attempt)
       this.#session = session
@@ -228,7 +238,7 @@ export class ConnectHandshake {
       }
       const admission = await desk.store.admit(attempt)
       desk.sessions.noteSuccess()
-      this.#conclude(admission, session, { params, protocol })
+      this.#conclude(admission, session, { params, protocol, answerFor })
     } catch (error) {
       const part = faultyPart(error)
       if (part === 'store') desk.sessions.noteFailure(error)
@@ -237,11 +247,7 @@ export class ConnectHandshake {
     }
   }
 
-  #conclude(
-    admission: Admission,
-    session: Session,
-    asked: { readonly params: ConnectParams; readonly protocol: number },
-  ): void {
+  #conclude(admission: Admission, session: Session, asked: Asked & { readonly params: ConnectParams }): void {
     const deviceId = session.deviceId
     if (admission.outcome === 'refused') {
       const { decision, refusal, opened } = admission
@@ -249,10 +255,10 @@ export class ConnectHandshake {
       if (this.#state !== 'deciding') return
       const delayMs = decision.rule === '3' ? this.#delayOf(asked.params) : 0
       this.#refuseBy(decision, refusal, { deviceId, delayMs })
-    } else if (this.#state === 'deciding') this.#admit(admission, session, asked.protocol)
+    } else if (this.#state === 'deciding') this.#admit(admission, session, asked)
   }
 
-  #admit(admission: Admission & { outcome: 'admitted' }, session: Session, protocol: number): void {
+  #admit(admission: Admission & { outcome: 'admitted' }, session: Session, asked: Asked): void {
     const desk = this.#desk
     const { deviceId, scopes, registered, generationId, deviceToken, decision } = admission
     const { role } = session.attempt.frame.wish
@@ -285,7 +291,8 @@ export class ConnectHandshake {
     desk.introduce(connection)
     const payload = helloOk({
       connection,
-      protocol,
+      protocol: asked.protocol,
+      answer: asked.answerFor({ connectionId, role, scopes }),
       limits: desk.limits,
       methods: desk.methodNames,
       deviceToken,
@@ -309,6 +316,19 @@ export class ConnectHandshake {
     const digest = digestOfCredentials(params)
     return this.#desk.delays.delayFor(this.#origin.source, digest, this.#desk.clock.nowMs())
   }
+}
+
+/** Who is at the other end of a socket, and which end is ours. */
+export interface SocketPeer {
+  readonly origin: ConnectionOrigin
+  readonly raw: Duplex | null
+  /** `null` where whoever upgraded the socket does not say. */
+  readonly end: LocalEnd | null
+}
+
+/** What a `connect` asked for beside its wish. */
+interface Asked extends Pick<ReadAttempt, 'answerFor'> {
+  readonly protocol: number
 }
 
 /** What goes with a refusal, beside its reason. */

@@ -1,4 +1,5 @@
 import type { AdmissionPolicy } from '@holdfast/handshake'
+import type { DeviceIdentity } from '@holdfast/identity'
 import type { PairingStore } from '@holdfast/pairing-store'
 import type { Budgets } from './budgets.ts'
 import type { GateClock } from './clock.ts'
@@ -8,12 +9,16 @@ import type { CurrentToken } from './gateway-token.ts'
 import type { GateLimits } from './limits.ts'
 import type { ConnectionHost, LiveConnection } from './live-connection.ts'
 import type { LiveSessions } from './live-sessions.ts'
+import type { OwnAddresses } from './own-addresses.ts'
 import type { UnfinishedMessages } from './unfinished-messages.ts'
 import type { WrongTokenDelays } from './wrong-token-delay.ts'
 
 /** What a gate lends to each handshake. */
 export interface Desk {
   readonly store: PairingStore
+  /** The gateway's own. */
+  readonly identity: DeviceIdentity
+  readonly addresses: OwnAddresses
   readonly policy: AdmissionPolicy
   readonly limits: GateLimits
   readonly clock: GateClock

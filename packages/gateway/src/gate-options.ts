@@ -25,13 +25,22 @@ export interface GateOptions extends UpgradeOptions {
   readonly trustedLocal: false | { readonly ceiling: readonly string[] }
   /** Calls that the gate answers. Where it is given, the gate reads the frames. @defaultValue the frames are the author's */
   readonly methods?: Readonly<Record<string, GateMethod>>
-  /** Further addresses under which clients dial this gate. Proofs of the OpenClaw family do not name one. @defaultValue none */
+  /**
+   * Further addresses under which clients dial this gate, as `host:port` or `[IPv6]:port`: behind a proxy, a mapped port, or
+   * where they dial a name. A `holdfast/1` proof for any other address than these and the socket's own is refused. Proofs of
+   * the OpenClaw family do not name one. @defaultValue none
+   */
   readonly publicAddresses?: readonly string[]
   /**
    * Peers without a device, over direct loopback with the gateway token: the fixed scopes they get. With `operator.pairing`
    * among them they answer requests as well, of no more than these. @defaultValue none such
    */
   readonly deviceless?: { readonly scopes: readonly string[] }
+  /**
+   * May a device that has proven itself by `holdfast/1` come by OpenClaw's weaker proofs again? For a key that is also used by
+   * OpenClaw clients. @defaultValue false
+   */
+  readonly allowOpenClawProof?: boolean
   /**
    * The command that cures `pairing-required`, told to direct local peers. @defaultValue `holdfast approve <id>`, and
    * from `startGateway` with the options that name its state directory and store

@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream'
 import {
   type AdmissionPolicy,
   answerTo,
-  type ConnectionOrigin,
   canonicalAddress,
   decideUpgrade,
   defineRoles,
@@ -18,7 +17,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { AuditWatch } from './audit-watch.ts'
 import { Budgets } from './budgets.ts'
 import { type GateClock, systemClock } from './clock.ts'
-import { ConnectHandshake } from './connect.ts'
+import { ConnectHandshake, type SocketPeer } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
@@ -30,6 +29,7 @@ import { completeLimits, type GateLimits } from './limits.ts'
 import type { LiveConnection } from './live-connection.ts'
 import { cut, LiveSessions } from './live-sessions.ts'
 import { CallDesk } from './methods.ts'
+import { type LocalEnd, OwnAddresses } from './own-addresses.ts'
 import { TokenWatch } from './token-watch.ts'
 import { UnfinishedMessages } from './unfinished-messages.ts'
 import { type GatePeer, headersOfPeer, headersOfRequest, refuseUpgrade, upgradePolicyOf } from './upgrade.ts'
@@ -87,6 +87,7 @@ class WebSocketGate implements Gate {
   readonly #options: GateOptions
   readonly #roles: RoleTable
   readonly #upgradePolicy: UpgradePolicy
+  readonly #addresses: OwnAddresses
   readonly #limits: GateLimits
   readonly #clock: GateClock
   readonly #patience: { readonly clock: GateClock; readonly graceMs: number }
@@ -114,6 +115,7 @@ class WebSocketGate implements Gate {
     this.#clock = options.clock ?? systemClock
     this.#patience = { clock: this.#clock, graceMs: this.#limits.closeGraceMs }
     this.#upgradePolicy = upgradePolicyOf(options)
+    this.#addresses = new OwnAddresses(options.publicAddresses ?? [])
     this.#events = new EventOutlet(this)
     this.#token = new CurrentToken(options.gatewayToken, options.store)
     this.#server = new WebSocketServer({
@@ -168,8 +170,9 @@ class WebSocketGate implements Gate {
       refuseUpgrade(socket, decision, this.#patience)
       return
     }
+    const end = localEndOf(request)
     this.#server.handleUpgrade(request, socket, head, upgraded => {
-      this.#begin(upgraded, { origin: decision.origin, raw: socket })
+      this.#begin(upgraded, { origin: decision.origin, raw: socket, end })
     })
   }
 
@@ -188,7 +191,7 @@ class WebSocketGate implements Gate {
       closeSocket(socket, { code: closeCode, reason: closeReason }, this.#patience)
       throw new GatewayError('PEER_REFUSED', { refusal: decision.refusal, rule: '1' })
     }
-    return this.#begin(socket, { origin: decision.origin, raw: null }).outcome
+    return this.#begin(socket, { origin: decision.origin, raw: null, end: peer.local ?? null }).outcome
   }
 
   onConnection(listener: (connection: Connection) => void): () => void {
@@ -220,16 +223,19 @@ class WebSocketGate implements Gate {
   }
 
   #openDesk(): Desk {
-    const { store, methods = {}, trustedLocal, deviceless, approveCommand } = this.#options
+    const { store, identity, methods = {}, trustedLocal, deviceless, approveCommand } = this.#options
     const limits = this.#limits
     const policy: AdmissionPolicy = {
       roles: this.#roles,
       ceiling: trustedLocal === false ? null : ([...trustedLocal.ceiling] as Scope[]),
       deviceless: deviceless === undefined ? null : ([...deviceless.scopes] as Scope[]),
+      allowOpenClawProof: this.#options.allowOpenClawProof ?? false,
     }
     const callDesk = new CallDesk(methods, { events: this.#events, callsInFlight: limits.callsInFlight })
     return {
       store,
+      identity,
+      addresses: this.#addresses,
       policy,
       limits,
       clock: this.#clock,
@@ -256,10 +262,7 @@ class WebSocketGate implements Gate {
     }
   }
 
-  #begin(
-    socket: WebSocket,
-    peer: { readonly origin: ConnectionOrigin; readonly raw: Duplex | null },
-  ): ConnectHandshake {
+  #begin(socket: WebSocket, peer: SocketPeer): ConnectHandshake {
     const handshake = new ConnectHandshake(this.#desk, socket, peer)
     this.#sockets.set(socket, handshake)
     socket.once('close', () => this.#sockets.delete(socket))
@@ -313,4 +316,9 @@ class WebSocketGate implements Gate {
     const frame = Buffer.from(JSON.stringify({ type: 'event', event: 'tick', payload }))
     for (const connection of this.#sessions.connections()) connection.tick(frame)
   }
+}
+
+function localEndOf({ socket }: IncomingMessage): LocalEnd | null {
+  const { localAddress: address, localPort: port } = socket
+  return address === undefined || port === undefined ? null : { address, port }
 }

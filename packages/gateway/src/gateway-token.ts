@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { gatewayTokenCommitment } from '@holdfast/handshake'
+import { gatewayTokenCommitment, gatewayTokenMacKey, verifyTranscriptMac } from '@holdfast/handshake'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { GatewayError } from './errors.ts'
 
@@ -28,6 +28,10 @@ function weaknessOf(token: string): 'length' | 'alphabet' | 'variety' | null {
 export interface TokenReading {
   /** In constant time, whatever the lengths. */
   matches(presented: string): boolean
+  /** Does it make this MAC over this transcript? In constant time. */
+  verifiesMac(transcript: Uint8Array, mac: string): boolean
+  /** Names its generation in the store. */
+  readonly commitment: string
 }
 
 /**
@@ -99,7 +103,12 @@ export class CurrentToken {
       throw error
     }
     const expected = digestOf(token)
-    return { matches: presented => timingSafeEqual(digestOf(presented), expected) }
+    const macKey = gatewayTokenMacKey(token)
+    return {
+      matches: presented => timingSafeEqual(digestOf(presented), expected),
+      verifiesMac: (transcript, mac) => verifyTranscriptMac(macKey, transcript, mac),
+      commitment: gatewayTokenCommitment(token),
+    }
   }
 }
 

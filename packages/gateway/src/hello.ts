@@ -1,4 +1,4 @@
-import type { HelloOk } from '@holdfast/handshake'
+import type { GatewayAnswer, HelloOk } from '@holdfast/handshake'
 import type { IssuedToken } from '@holdfast/pairing-store'
 import type { GateLimits } from './limits.ts'
 import type { LiveConnection } from './live-connection.ts'
@@ -15,8 +15,10 @@ export function helloOk(facts: {
   readonly uptimeMs: number
   /** Made for this connection, or `null`. Nobody else sees it. */
   readonly deviceToken: IssuedToken | null
+  /** Where the peer asked by `holdfast/1`. */
+  readonly answer: GatewayAnswer | null
 }): HelloOk {
-  const { connection, limits, deviceToken } = facts
+  const { connection, limits, deviceToken, answer } = facts
   return {
     type: 'hello-ok',
     protocol: facts.protocol,
@@ -38,5 +40,6 @@ export function helloOk(facts: {
       maxBufferedBytes: limits.bufferedBytes,
       tickIntervalMs: limits.tickIntervalMs,
     },
+    ...(answer !== null && { gateway: answer }),
   }
 }

@@ -37,6 +37,10 @@ export interface StartGatewayOptions
   readonly store?: string | PairingStore
   /** @defaultValue `BUILT_IN_ROLES` */
   readonly roles?: RoleDeclarations
+  /**
+   * The proof family that the note tells clients of ours to speak. The gate itself takes both. @defaultValue `holdfast/1`
+   */
+  readonly protocol?: GatewayNote['protocol']
   /** Beside `health`, which any admitted connection may call, and {@link pairingMethods}. @defaultValue none */
   readonly methods?: Readonly<Record<string, GateMethod>>
 }
@@ -122,7 +126,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
       pid: process.pid,
       startedAtMs,
       store: typeof store === 'string' ? store : null,
-      protocol: 'openclaw',
+      protocol: options.protocol ?? 'holdfast/1',
     }
     await writeGatewayNote(location, note)
     undo.push(() => withdrawGatewayNote(location, note))

@@ -10,6 +10,7 @@ import {
 } from '@holdfast/handshake'
 import type { SocketClass } from './budgets.ts'
 import type { GateClock } from './clock.ts'
+import type { LocalEnd } from './own-addresses.ts'
 
 /** Whom a server that upgrades by itself hands over: the socket's address, and the headers of the upgrade request. */
 export interface GatePeer {
@@ -17,6 +18,8 @@ export interface GatePeer {
   readonly address: string
   /** Names in any case; a list where a header was sent more than once. All of them: a missing one is taken as not sent. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The socket's own end, as `socket.localAddress` and `localPort` give it. @defaultValue only the public addresses count */
+  readonly local?: LocalEnd
 }
 
 /** What an author allows before an upgrade. */

@@ -4,11 +4,8 @@ import type { PairingReason, Refusal, RequestCap } from './refusals.ts'
 import { meetScopes, missingScopes, type Role, type RoleTable, type Scope, type Wish } from './scopes.ts'
 import type { ConnectionOrigin } from './upgrade-rules.ts'
 
-/**
- * The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 7a and 11 are kept for stronger
- * proofs and delegations.
- */
-export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9' | '10' | '10a' | '12' | '13'
+/** The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 11 is kept for delegations. */
+export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '7a' | '8' | '9' | '10' | '10a' | '12' | '13'
 
 /** How a device came to be known: registered itself under a gateway token, by a person's yes; or a tombstone. */
 export type Trust = 'trusted-local' | 'approved' | 'revoked'
@@ -22,6 +19,8 @@ export interface DeviceFacts {
   readonly grant: readonly Scope[] | null
   /** What a person narrowed the ceiling to for this device and role, or `null`. */
   readonly narrowedTo: readonly Scope[] | null
+  /** Has it ever been admitted by a `holdfast/1` proof? */
+  readonly provenByHoldfast: boolean
 }
 
 /** What the gateway's author configured. */
@@ -37,6 +36,8 @@ export interface AdmissionPolicy {
    * no scope has none such either.
    */
   readonly deviceless: readonly Scope[] | null
+  /** May a device that has proven itself by `holdfast/1` come by a proof of the OpenClaw family again? */
+  readonly allowOpenClawProof: boolean
 }
 
 /** Everything that a `connect` is decided on. */
@@ -88,6 +89,7 @@ const WRONG_CREDENTIAL = {
   'gateway-token': 'token-mismatch',
   'device-token': 'device-token-mismatch',
   'join-code': 'join-code-invalid',
+  delegation: 'delegation-insufficient',
 } as const
 
 const credentialRule: AdmissionRule = {
@@ -117,6 +119,8 @@ const RULE_OF_FLAW: Readonly<Record<Flaw['verdict'], RuleId>> = {
   'device-id-mismatch': '5',
   'nonce-mismatch': '6',
   'signature-expired': '6',
+  'gateway-mismatch': '6',
+  'address-mismatch': '6',
   'signature-invalid': '7',
 }
 
@@ -129,10 +133,20 @@ function proofRule(id: RuleId, asks: string): AdmissionRule {
       if (proof.verdict === 'absent' || proof.verdict === 'verified') return null
       if (RULE_OF_FLAW[proof.verdict] !== id) return null
       if (credential.kind === 'none') return refuse({ code: 'device-auth-invalid' })
-      if (proof.verdict !== 'signature-expired') return refuse({ code: proof.verdict })
-      return refuse({ code: proof.verdict, deltaMs: proof.deltaMs, limitMs: proof.limitMs })
+      const { verdict: code, ...facts } = proof
+      return refuse({ code, ...facts } as Refusal)
     },
   }
+}
+
+const downgradeRule: AdmissionRule = {
+  id: '7a',
+  asks: 'did the device prove itself by holdfast/1 before, and by less now?',
+  decide: ({ proof, device, policy }) => {
+    if (policy.allowOpenClawProof || device === null || !device.provenByHoldfast) return null
+    const weaker = proof.verdict === 'verified' && proof.proof.family !== 'holdfast/1'
+    return weaker ? refuse({ code: 'proof-downgraded' }) : null
+  },
 }
 
 const revokedRule: AdmissionRule = {
@@ -203,8 +217,12 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
   credentialRule,
   deviceRule,
   proofRule('5', 'is the key misspelt, not canonical or of small order, or the id not its hash?'),
-  proofRule('6', 'is the nonce absent, foreign or used, or the time outside the window?'),
+  proofRule(
+    '6',
+    'is the nonce absent, foreign or used, the time outside the window, or another gateway or address meant?',
+  ),
   proofRule('7', 'is the signature wrong?'),
+  downgradeRule,
   revokedRule,
   grantRule,
   localRule,

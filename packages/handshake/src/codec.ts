@@ -12,7 +12,16 @@ import {
   readObject,
   text,
 } from './internal/fields.ts'
-import type { AuthClaim, CallFrame, ConnectParams, EventFrame, PeerError, ResponseFrame } from './messages.ts'
+import { readHoldfastClaim } from './internal/holdfast-fields.ts'
+import type {
+  AuthClaim,
+  CallFrame,
+  ConnectParams,
+  EventFrame,
+  OpenClawConnect,
+  PeerError,
+  ResponseFrame,
+} from './messages.ts'
 import { MAX_SCOPES, NAME_PATTERN } from './scopes.ts'
 
 /** Why a frame is not a `connect` of ours. */
@@ -66,6 +75,7 @@ const authShape = {
 }
 
 const paramsShape = {
+  proof: optional(text(/^holdfast\/1$/), null),
   minProtocol: integer(1, 1_000),
   maxProtocol: integer(1, 1_000),
   client: nested,
@@ -126,18 +136,24 @@ function readParams(value: unknown): ConnectParams | FieldProblem {
   if (isProblem(params)) return params
   const client = readObject(params.client, 'client', clientShape)
   if (isProblem(client)) return client
+  if (params.minProtocol > params.maxProtocol) return { field: 'params.minProtocol', problem: 'invalid' }
+  const { buildId: _build, modelIdentifier: _model, timeZone: _zone, ...claim } = client
+  const { minProtocol, maxProtocol, role, scopes } = params
+  const wish = { minProtocol, maxProtocol, client: claim, role, scopes }
+  const proven = params.proof === null ? readOpenClawClaim(params) : readHoldfastClaim(params)
+  return isProblem(proven) ? proven : { ...wish, ...proven }
+}
+
+function readOpenClawClaim(params: {
+  readonly auth: unknown
+  readonly device: unknown
+}): Pick<OpenClawConnect, 'family' | 'auth' | 'device'> | FieldProblem {
   const auth = readObject(params.auth, 'auth', authShape)
   if (isProblem(auth)) return auth
   const device = params.device === null ? null : readObject(params.device, 'device', deviceShape)
   if (device !== null && isProblem(device)) return device
-  if (params.minProtocol > params.maxProtocol) return { field: 'params.minProtocol', problem: 'invalid' }
-  const { buildId: _build, modelIdentifier: _model, timeZone: _zone, ...claim } = client
   return {
-    minProtocol: params.minProtocol,
-    maxProtocol: params.maxProtocol,
-    client: claim,
-    role: params.role,
-    scopes: params.scopes,
+    family: 'openclaw',
     auth: withoutEmpty(auth),
     device: device && {
       id: device.id,

@@ -10,7 +10,11 @@ export type PresentedCredential =
   /** Still to be looked up. `via`: which field carried it, since the answer to a dead one differs. */
   | { readonly kind: 'device-token'; readonly token: string; readonly via: 'token' | 'deviceToken' }
   | { readonly kind: 'join-code'; readonly code: string }
-  | { readonly kind: 'wrong'; readonly presented: 'gateway-token' }
+  /** The public key of a join code that has signed the transcript. */
+  | { readonly kind: 'join-key'; readonly key: string }
+  /** The links as they came, bound to the key that was proven, and not looked into yet. */
+  | { readonly kind: 'delegation'; readonly chain: readonly string[] }
+  | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'join-code' }
 
 /** The same, as a fact: what the store knows of it has been read. */
 export type CredentialFact =
@@ -26,7 +30,10 @@ export type CredentialFact =
       readonly scopes: readonly Scope[]
       readonly spent: boolean
     }
-  | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'device-token' | 'join-code' }
+  | {
+      readonly kind: 'wrong'
+      readonly presented: 'gateway-token' | 'device-token' | 'join-code' | 'delegation'
+    }
 
 /** Device tokens begin with this, which tells them from gateway tokens in the same field. */
 export const DEVICE_TOKEN_PREFIX = 'hfd_'

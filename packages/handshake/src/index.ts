@@ -48,6 +48,22 @@ export {
   isHandshakeError,
 } from './errors.ts'
 export { explain } from './explanation.ts'
+export { type GatewayVerdict, signGatewayAnswer, verifyGatewayAnswer } from './gateway-answer.ts'
+export {
+  gatewayTokenMacKey,
+  type HoldfastCredential,
+  joinCodeKey,
+  verifyTranscriptMac,
+} from './holdfast-credential.ts'
+export {
+  type DialledAddress,
+  type HoldfastProof,
+  type HoldfastReading,
+  type HoldfastSignOptions,
+  type HoldfastVerifyContext,
+  signHoldfastProof,
+  verifyHoldfastProof,
+} from './holdfast-proof.ts'
 export type { DelegationCaveats } from './internal/delegation-link.ts'
 export {
   type AuthClaim,
@@ -55,9 +71,14 @@ export {
   type ChallengeFrame,
   type ClientClaim,
   type ConnectParams,
+  type CredentialClaim,
   type DeviceClaim,
   type EventFrame,
+  type GatewayAnswer,
   type HelloOk,
+  type HoldfastConnect,
+  type HoldfastDeviceClaim,
+  type OpenClawConnect,
   type PeerError,
   PROTOCOL_RANGE,
   type ResponseFrame,
@@ -102,6 +123,15 @@ export {
   type Scope,
   type Wish,
 } from './scopes.ts'
+export {
+  type CredentialKind,
+  type OutcomeFields,
+  outcomeBytes,
+  signedBytes,
+  type TranscriptFields,
+  transcriptBytes,
+  transcriptHash,
+} from './transcript.ts'
 export {
   type ConnectionOrigin,
   decideUpgrade,

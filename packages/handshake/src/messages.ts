@@ -39,16 +39,56 @@ export interface DeviceClaim {
   readonly nonce: string | null
 }
 
-/** A `connect` whose every field was held to its alphabet. Scopes stand in the order sent, which is what was signed. */
-export interface ConnectParams {
+/** What every `connect` has, whichever way it is proven; each field was held to its alphabet. */
+interface AnyConnect {
   readonly minProtocol: number
   readonly maxProtocol: number
   readonly client: ClientClaim
   readonly role: string
+  /** In the order sent. */
   readonly scopes: readonly string[]
+}
+
+/** A `connect` of the OpenClaw family: the order of its scopes is what was signed. */
+export interface OpenClawConnect extends AnyConnect {
+  readonly family: 'openclaw'
   readonly auth: AuthClaim
   readonly device: DeviceClaim | null
 }
+
+/** The credential of a `holdfast/1` connect, as sent. No secret is in it. */
+export type CredentialClaim =
+  | { readonly kind: 'device-key' }
+  /** HMAC-SHA256 over the transcript, in base64url. */
+  | { readonly kind: 'gateway-token'; readonly mac: string }
+  /** The public key that the code makes, and its signature over the transcript. */
+  | { readonly kind: 'join-code'; readonly key: string; readonly signature: string }
+  /** The links, the root's first. What is in them is for rule 11 to say. */
+  | { readonly kind: 'delegation'; readonly chain: readonly string[] }
+
+/** The device half of a `holdfast/1` connect, as sent: nothing of it is proven yet. */
+export interface HoldfastDeviceClaim {
+  readonly id: string
+  readonly publicKey: string
+  readonly signature: string
+  /** The time of the challenge, echoed; ms since the epoch. */
+  readonly signedAtMs: number
+  readonly nonce: string
+  readonly clientNonce: string
+  readonly gatewayId: string
+  /** What was dialled. */
+  readonly address: string
+  readonly port: number
+}
+
+/** A `connect` of the `holdfast/1` family. */
+export interface HoldfastConnect extends AnyConnect {
+  readonly family: 'holdfast/1'
+  readonly credential: CredentialClaim
+  readonly device: HoldfastDeviceClaim
+}
+
+export type ConnectParams = OpenClawConnect | HoldfastConnect
 
 /** A call from a client. `connect` is the first of a socket. */
 export interface CallFrame {
@@ -102,4 +142,12 @@ export interface HelloOk {
     readonly maxBufferedBytes: number
     readonly tickIntervalMs: number
   }
+  /** After a `holdfast/1` connect: the gateway's own key, and its signature over the outcome, both in base64url. */
+  readonly gateway?: GatewayAnswer
+}
+
+/** How a gateway proves that it is the one that was meant. */
+export interface GatewayAnswer {
+  readonly publicKey: string
+  readonly signature: string
 }

@@ -8,8 +8,10 @@ import {
 } from '@holdfast/identity'
 import { HandshakeError } from './errors.ts'
 import { METADATA_PATTERN, NONCE_PATTERN, SECRET_PATTERN } from './internal/alphabets.ts'
+import { foldMetadata } from './internal/metadata.ts'
+import { parseSignature } from './internal/signature-text.ts'
 import { markVerified } from './internal/verified.ts'
-import type { AuthClaim, ClientClaim, ConnectParams, DeviceClaim } from './messages.ts'
+import type { AuthClaim, ClientClaim, DeviceClaim, OpenClawConnect } from './messages.ts'
 import type { ProofFamily, ProofVerdict, VerifiedProof } from './proof.ts'
 import { MAX_SCOPES, NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts'
 
@@ -50,11 +52,6 @@ export function openClawProofBytes(version: 'v2' | 'v3', fields: OpenClawProofFi
   ]
   if (version === 'v3') parts.push(foldMetadata(client.platform), foldMetadata(client.deviceFamily ?? ''))
   return new TextEncoder().encode(parts.join('|'))
-}
-
-/** Trimmed, and lower case in ASCII only: "ÄX" stays "Äx" (measured on the peer). */
-function foldMetadata(value: string): string {
-  return value.trim().replace(/[A-Z]/g, letter => letter.toLowerCase())
 }
 
 /** The credential that is part of the signed string: the first there is, in the order measured on the peer. */
@@ -125,6 +122,8 @@ function refuseUnfit({ challenge, client, role, scopes, auth }: SignOptions): vo
     throw new HandshakeError('WISH_INVALID', { reason: 'a scope twice' })
 }
 
+type OpenClawClaims = Omit<OpenClawConnect, 'family'>
+
 export interface VerifyContext {
   /** The gateway's table: what it does not know is refused by rule 2, before any proof is looked at. */
   readonly roles: RoleTable
@@ -142,7 +141,7 @@ export interface VerifyContext {
  *
  * @throws TypeError for a wish that the table does not know: rule 2 refuses that, so it never comes this far.
  */
-export function verifyOpenClawProof(params: ConnectParams, context: VerifyContext): ProofVerdict {
+export function verifyOpenClawProof(params: OpenClawClaims, context: VerifyContext): ProofVerdict {
   const { device } = params
   const wish = parseWish(context.roles, params.role, params.scopes)
   if (wish === null) throw new TypeError('a wish that the table of roles does not know has no proof')
@@ -165,7 +164,7 @@ export function verifyOpenClawProof(params: ConnectParams, context: VerifyContex
   }
 }
 
-function provenFamily(params: ConnectParams, device: DeviceClaim, publicKey: PublicKey): ProofFamily | null {
+function provenFamily(params: OpenClawClaims, device: DeviceClaim, publicKey: PublicKey): ProofFamily | null {
   const signature = parseSignature(device.signature)
   if (signature === null) return null
   const fields: OpenClawProofFields = {
@@ -191,12 +190,4 @@ function signedClaims(claim: ClientClaim, family: ProofFamily): VerifiedProof['c
     platform: foldMetadata(claim.platform) || null,
     deviceFamily: foldMetadata(claim.deviceFamily ?? '') || null,
   }
-}
-
-/** 64 bytes in base64url or base64, padded or not where that is usual, each in its one spelling; else `null`. */
-function parseSignature(text: string): Uint8Array | null {
-  const bytes = Buffer.from(text, 'base64url')
-  if (bytes.length !== 64) return null
-  const bare = bytes.toString('base64url')
-  return [bare, `${bare}==`, bytes.toString('base64')].includes(text) ? bytes : null
 }

@@ -5,7 +5,7 @@ import type { Wish } from './scopes.ts'
 declare const verifiedBrand: unique symbol
 
 /** Which signed string was verified. */
-export type ProofFamily = 'openclaw-v2' | 'openclaw-v3'
+export type ProofFamily = 'openclaw-v2' | 'openclaw-v3' | 'holdfast/1'
 
 /**
  * A device has shown, on this socket and now, that it holds its key and wishes this.
@@ -38,6 +38,10 @@ export type ProofVerdict =
   | { readonly verdict: 'nonce-mismatch' }
   /** `deltaMs`: the peer's clock minus the gateway's. */
   | { readonly verdict: 'signature-expired'; readonly deltaMs: number; readonly limitMs: number }
+  /** `holdfast/1`: it was made for another gateway. */
+  | { readonly verdict: 'gateway-mismatch' }
+  /** `holdfast/1`: what was dialled is none of the gateway's addresses. */
+  | { readonly verdict: 'address-mismatch'; readonly dialled: string }
   | { readonly verdict: 'signature-invalid' }
   | { readonly verdict: 'verified'; readonly proof: VerifiedProof }
 

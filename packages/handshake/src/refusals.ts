@@ -31,6 +31,7 @@ export type Refusal =
   | { readonly code: 'token-mismatch' }
   | { readonly code: 'device-token-mismatch' }
   | { readonly code: 'join-code-invalid' }
+  | { readonly code: 'delegation-insufficient' }
   // Rules 4 to 7a
   | { readonly code: 'device-required' }
   | { readonly code: 'device-auth-invalid' }
@@ -38,6 +39,8 @@ export type Refusal =
   | { readonly code: 'device-id-mismatch' }
   | { readonly code: 'nonce-mismatch' }
   | { readonly code: 'signature-expired'; readonly deltaMs: number; readonly limitMs: number }
+  | { readonly code: 'gateway-mismatch' }
+  | { readonly code: 'address-mismatch'; readonly dialled: string }
   | { readonly code: 'signature-invalid' }
   | { readonly code: 'proof-downgraded' }
   // Rule 8, and a live socket whose role was removed
@@ -142,6 +145,7 @@ const ROWS: Readonly<Record<RefusalCode, Row>> = {
     nextStep: 'update_auth_credentials',
   }),
   'join-code-invalid': invalid('AUTH_BOOTSTRAP_TOKEN_INVALID', 'join code invalid'),
+  'delegation-insufficient': notPaired('AUTH_SCOPE_MISMATCH', 'delegation insufficient'),
 
   'device-required': notPaired('DEVICE_IDENTITY_REQUIRED', 'device identity required'),
   'device-auth-invalid': invalid('DEVICE_AUTH_INVALID', 'device proof invalid'),
@@ -151,6 +155,11 @@ const ROWS: Readonly<Record<RefusalCode, Row>> = {
   'signature-expired': invalid(
     'DEVICE_AUTH_SIGNATURE_EXPIRED',
     'signature time outside the window: sign the time of the challenge',
+  ),
+  'gateway-mismatch': invalid('DEVICE_AUTH_INVALID', 'this proof is for another gateway'),
+  'address-mismatch': invalid(
+    'DEVICE_AUTH_INVALID',
+    'the address that was dialled is none of this gateway: have it named in publicAddresses',
   ),
   'signature-invalid': invalid('DEVICE_AUTH_SIGNATURE_INVALID', 'device signature invalid'),
   'proof-downgraded': invalid(

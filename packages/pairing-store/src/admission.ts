@@ -1,4 +1,5 @@
 import { type Decision, decide, isVerifiedProof, type Refusal } from '@holdfast/handshake'
+import type { DeviceId } from '@holdfast/identity'
 import { isPairingStoreError } from './errors.ts'
 import {
   proofOf,
@@ -23,14 +24,19 @@ type Asked = Extract<Decision, { readonly outcome: 'ask' }>
 /** `mostMs`: how long it waits for other writers, where that is less than usual. */
 type Mutate = <Result>(work: (tx: Transaction) => Promise<Result>, mostMs?: number) => Promise<Result>
 
-/** How long an admission that needs no writing may be held up by the handing out of a token. */
-const TOKEN_WAIT_MS = 500
+/** How long an admission that needs no writing may be held up by the handing out of a token, or a note on its proof. */
+const NOTE_WAIT_MS = 500
 
 /**
  * Decide a `connect`: by reading alone where nothing has to be written, else in a transaction that reads the facts again
  * and asks the rules again.
  */
-export async function admit(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
+export async function admit(
+  reader: Reader,
+  attempt: AdmissionAttempt,
+  mutate: Mutate,
+  writesNotes = true,
+): Promise<Admission> {
   assertProof(attempt)
   const { facts, tokens } = await readFacts(reader, attempt, reader.clock())
   const decision = decide(facts)
@@ -41,19 +47,33 @@ export async function admit(reader: Reader, attempt: AdmissionAttempt, mutate: M
   }
   if (decision.registers || decision.rule === '10a' || tokens.shown === 'pending')
     return mutate(tx => admitInside(tx, attempt))
-  return isTokenDue(attempt, tokens) ? admitWithToken(reader, attempt, mutate) : admitted(attempt, decision)
+  const isNoteDue = isTokenDue(attempt, tokens) || isFirstHoldfastProof(attempt, decision)
+  return writesNotes && isNoteDue ? admitWithNotes(reader, attempt, mutate) : admitted(attempt, decision)
 }
 
-/** A store that cannot be written now keeps nobody out who needs nothing written but a token. */
-async function admitWithToken(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
+/** A store that cannot be written now keeps nobody out who needs nothing written but a token, or how it proved itself. */
+async function admitWithNotes(reader: Reader, attempt: AdmissionAttempt, mutate: Mutate): Promise<Admission> {
   try {
-    return await mutate(tx => admitInside(tx, attempt), TOKEN_WAIT_MS)
+    return await mutate(tx => admitInside(tx, attempt), NOTE_WAIT_MS)
   } catch (error) {
     const unwritten =
       isPairingStoreError(error, 'STORE_BUSY') || isPairingStoreError(error, 'STORE_WRITE_FAILED')
     if (!unwritten) throw error
-    return admit(reader, { ...attempt, handsOutToken: false }, mutate)
+    return admit(reader, attempt, mutate, false)
   }
+}
+
+/** From its first admission by `holdfast/1` on a device is let in by nothing weaker: that has to be written down, once. */
+function isFirstHoldfastProof(attempt: AdmissionAttempt, { facts }: Decision): boolean {
+  return facts.device?.provenByHoldfast !== true && proofOf(attempt)?.family === 'holdfast/1'
+}
+
+async function noteHoldfastProof(tx: Transaction, deviceId: DeviceId): Promise<void> {
+  await tx.session.db
+    .updateTable('device')
+    .set({ holdfast_proven_at_ms: tx.nowMs })
+    .where('device_id', '=', deviceId)
+    .execute()
 }
 
 function isTokenDue(attempt: AdmissionAttempt, tokens: TokenFacts): boolean {
@@ -102,6 +122,7 @@ async function admitInside(tx: Transaction, attempt: AdmissionAttempt): Promise<
   if (decision.rule === '10a') await spend(tx, joinCode, { proof, name: attempt.name })
   else if (decision.registers) await registerFrom(tx, attempt)
   const { deviceId, wish } = proof
+  if (isFirstHoldfastProof(attempt, decision)) await noteHoldfastProof(tx, deviceId)
   if (tokens.shown === 'pending') await promoteToken(tx, deviceId, wish.role)
   const token = isTokenDue(attempt, tokens) ? await handOutToken(tx, deviceId, wish.role) : null
   return admitted(attempt, decision, token)

@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { parseRole, parseScopes, type Role, type Scope, type VerifiedProof } from '@holdfast/handshake'
+import {
+  joinCodeKey,
+  parseRole,
+  parseScopes,
+  type Role,
+  type Scope,
+  type VerifiedProof,
+} from '@holdfast/handshake'
 import { type DeviceId, deviceIdOf, type PublicKey } from '@holdfast/identity'
 import { lackingOf } from './authority.ts'
 import { cleanName } from './device-name.ts'
@@ -63,6 +70,7 @@ export async function makeJoinCode(
   const row: JoinCodeTable = {
     code_id: randomUUID(),
     code_hash: hashJoinCode(code) ?? '',
+    join_key: joinCodeKey(code),
     role,
     scopes: scopesToText(scopes),
     name: cleanName(options.name),

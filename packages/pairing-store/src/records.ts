@@ -31,6 +31,8 @@ export interface DeviceRecord {
   /** Written behind, in batches; `null` before the first connection. */
   readonly lastSeenAtMs: number | null
   readonly revokedAtMs: number | null
+  /** When it was first admitted by a `holdfast/1` proof, or `null`: from then on nothing weaker will do. */
+  readonly holdfastProvenAtMs: number | null
 }
 
 /** An unanswered wish: an immutable snapshot but for the two times of its life. */

@@ -126,7 +126,13 @@ function localAttempt(
       ? { kind: 'gateway-token', commitment }
       : { kind: 'wrong', presented: 'gateway-token' },
     origin: { source: 'store-writer', directLocal: true, originClass: 'none' },
-    policy: { roles: table, ceiling: written ? (ceiling as never) : everything, deviceless: null },
+    policy: {
+      roles: table,
+      ceiling: written ? (ceiling as never) : everything,
+      deviceless: null,
+      // The proof is made and checked here, on a nonce of ours: what the device once proved on a wire is not asked.
+      allowOpenClawProof: true,
+    },
     name: options.name ?? null,
   }
 }

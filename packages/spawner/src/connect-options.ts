@@ -21,8 +21,9 @@ export interface ConnectOptions {
   /** Where the gateway listens, `ws://` or `wss://`. @defaultValue what its note in the state directory says */
   readonly url?: string | undefined
   /**
-   * The gateway that is meant. A note of another one is not followed. Under `openclaw` no gateway proves its id, so that
-   * nothing is checked where `url` is given. @defaultValue whichever left its note
+   * The gateway that is meant: it has to prove it, and a note of another one is not followed. Required beside a `url` that the
+   * note does not name. Under `protocol: 'openclaw'` no gateway proves its id, so that nothing is checked where `url` is
+   * given. @defaultValue whichever left its note, and for this connection the same one from then on
    */
   readonly gatewayId?: DeviceId | undefined
   /**
@@ -38,10 +39,13 @@ export interface ConnectOptions {
    */
   readonly joinCode?: string | undefined
   /**
-   * The proof family. Under `openclaw` the string of 2026.4 and later is signed, and once the older one where a gateway that
-   * is not ours does not know that. @defaultValue what the note says; `openclaw` where `url` is given
+   * The proof family, which is never changed for an answer of the other side. Under `holdfast/1` the gateway proves itself, and
+   * no secret is sent. Under `openclaw` the token is sent to whoever answers; the string of 2026.4 and later is signed, and
+   * once the older one where a gateway that is not ours does not know that.
+   *
+   * @defaultValue `holdfast/1` where `gatewayId` is given, else what the note says
    */
-  readonly protocol?: 'openclaw' | undefined
+  readonly protocol?: 'holdfast/1' | 'openclaw' | undefined
   /** The role asked for, `operator` for one. */
   readonly role: string
   /** The scopes asked for: the connection has exactly these, or there is none. */
@@ -71,7 +75,7 @@ export interface ConnectPlan {
   readonly gatewayId: DeviceId | null
   readonly token: string | null
   readonly joinCode: string | null
-  readonly protocol: 'openclaw' | null
+  readonly protocol: 'holdfast/1' | 'openclaw' | null
   readonly role: string
   readonly scopes: readonly string[]
   readonly client: ClientClaim
@@ -87,7 +91,7 @@ export function completeOptions(options: ConnectOptions, platform: string, versi
   if (options.identity === undefined && options.app === undefined && options.directory === undefined) {
     throw new TypeError('identity, app or directory is required')
   }
-  if (options.protocol !== undefined && options.protocol !== 'openclaw') {
+  if (options.protocol !== undefined && !['holdfast/1', 'openclaw'].includes(options.protocol)) {
     throw new TypeError(`unknown protocol ${String(options.protocol)}`)
   }
   if (options.token !== undefined && !isToken(options.token)) {

@@ -1,4 +1,4 @@
-import { type DeviceIdentity, findIdentity } from '@holdfast/identity'
+import { type DeviceId, type DeviceIdentity, findIdentity } from '@holdfast/identity'
 import { locateState, type StateLocation } from '@holdfast/identity/state'
 import { type ConnectOptions, type ConnectPlan, completeOptions } from './connect-options.ts'
 import { isSpawnerError, SpawnerError } from './errors.ts'
@@ -6,8 +6,8 @@ import { type GatewayConnection, openConnection } from './gateway-connection.ts'
 import { type Admitted, attemptHandshake } from './internal/handshake-attempt.ts'
 import { surroundings } from './internal/surroundings.ts'
 import { wait } from './internal/wait.ts'
-import { findGateway, type Whereabouts } from './internal/whereabouts.ts'
-import { type AttemptFacts, backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
+import { dialledBy, findGateway, type Whereabouts } from './internal/whereabouts.ts'
+import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
 
 /**
  * A connection to the gateway, as this install's device, with exactly the role and scopes asked for; or the reason why
@@ -19,7 +19,7 @@ import { type AttemptFacts, backoffMs, nextStep, type TokenPhase } from './recon
  * restarting or full. Any other answer ends it at once.
  *
  * @throws {@link SpawnerError} `IDENTITY_MISSING`, `GATEWAY_NOT_FOUND`, `GATEWAY_UNREACHABLE`, `GATEWAY_UNEXPECTED`,
- * `GATEWAY_TOKEN_UNUSABLE`, `PROTOCOL_UNSUPPORTED`, `PROTOCOL_UNEXPECTED`, `HANDSHAKE_TIMEOUT`, `GATEWAY_HUNG_UP`,
+ * `GATEWAY_TOKEN_UNUSABLE`, `GATEWAY_UNPINNED`, `GATEWAY_UNPROVEN`, `PROTOCOL_UNEXPECTED`, `HANDSHAKE_TIMEOUT`, `GATEWAY_HUNG_UP`,
  * `ADMISSION_REFUSED`, `SCOPES_MISSING`.
  * @throws `IdentityError` where this install's files cannot be read or trusted; `HandshakeError` `WISH_INVALID` where role,
  * scopes or client cannot be said in the protocol; the signal's reason; `TypeError` for options that cannot be meant.
@@ -31,7 +31,7 @@ export async function connectToGateway(options: ConnectOptions): Promise<Gateway
   const location = locationOf(options)
   const identity = await identityOf(options, location)
   const joining = plan.joinCode !== null
-  const search: Search = { plan, location, identity, refusedToken: null, joining, proof: 'v3' }
+  const search: Search = { plan, location, identity, refusedToken: null, joining, proof: 'v3', pinned: null }
   const admitted = await reachGateway(search, plan.connectTimeoutMs, 0, signal)
   return openConnection(admitted, {
     plan,
@@ -50,7 +50,9 @@ interface Search {
   /** Is the join code to be shown? No more, once it let this device in, or was refused. */
   joining: boolean
   /** Which string is signed. What the gateway has taken once is not given up for another answer of it. */
-  proof: AttemptFacts['proof']
+  proof: 'v3' | 'v3-known' | 'v2'
+  /** The gateway that admitted this connection first: it comes back to no other. */
+  pinned: DeviceId | null
 }
 
 function locationOf(options: ConnectOptions): StateLocation | null {
@@ -82,12 +84,15 @@ async function reachGateway(
     try {
       const admitted = await attemptOnce(search, attempt, signal)
       if (search.proof === 'v3') search.proof = 'v3-known'
+      search.pinned = attempt.found?.gatewayId ?? null
       return admitted
     } catch (error) {
       if (!isSpawnerError(error)) throw error
       const token = attempt.token?.from ?? 'none'
       const source = attempt.found?.source ?? 'note'
-      const next = nextStep(error, { phase, token, source, proof: search.proof })
+      const holdfast = (attempt.found?.gatewayId ?? null) !== null
+      const proof = holdfast ? 'holdfast/1' : search.proof
+      const next = nextStep(error, { phase, token, source, proof })
       if (next.step === 'stop') throw error
       if (next.step === 'retry-v2') {
         search.proof = 'v2'
@@ -123,8 +128,9 @@ async function attemptOnce(
 ): Promise<Admitted> {
   const { plan, identity } = search
   signal?.throwIfAborted()
-  attempt.found = await findGateway(plan, search.location)
-  const { url, source, token } = attempt.found
+  const { pinned } = search
+  attempt.found = await findGateway(pinned === null ? plan : { ...plan, gatewayId: pinned }, search.location)
+  const { url, source, token, gatewayId } = attempt.found
   const dead = token?.from === 'file' && token.text === search.refusedToken
   attempt.token = attempt.phase === 'key-alone' || dead ? null : token
   if (search.joining && plan.joinCode !== null) attempt.token = { from: 'join-code', text: plan.joinCode }
@@ -137,7 +143,10 @@ async function attemptOnce(
       shown === null
         ? null
         : { kind: shown.from === 'join-code' ? 'join-code' : 'gateway-token', text: shown.text },
-    proof: search.proof === 'v2' ? 'v2' : 'v3',
+    proof:
+      gatewayId === null
+        ? { family: 'openclaw', version: search.proof === 'v2' ? 'v2' : 'v3' }
+        : { family: 'holdfast/1', gatewayId, dialled: dialledBy(url) },
     client: plan.client,
     role: plan.role,
     scopes: plan.scopes,

@@ -29,8 +29,20 @@ export interface SpawnerFailures {
   }
   /** The gateway token's file holds something that cannot be sent as a token. */
   GATEWAY_TOKEN_UNUSABLE: { readonly path: string; readonly fix: string }
-  /** The gateway speaks a proof family that this version does not. Nothing was sent. */
-  PROTOCOL_UNSUPPORTED: { readonly protocol: string; readonly fix: string }
+  /** An address without the id of the gateway that is meant there: whoever listens could be it. Nothing was sent. */
+  GATEWAY_UNPINNED: { readonly url: string; readonly fix: string }
+  /**
+   * Whoever answers is not the gateway that is meant, or cannot show it. It has learnt nothing that it could use: no token,
+   * and a proof for this one socket.
+   */
+  GATEWAY_UNPROVEN: {
+    readonly url: string
+    readonly expected: DeviceId
+    /** The gateway that it says it is, where that is another one. */
+    readonly found: DeviceId | null
+    readonly reason: 'absent' | 'another' | 'signature-invalid'
+    readonly fix: string
+  }
   /** Whoever answers does not speak the gateway protocol. */
   PROTOCOL_UNEXPECTED: {
     readonly url: string
@@ -96,7 +108,8 @@ const sentences: Sentences = {
   GATEWAY_UNREACHABLE: d => `nobody answers at ${d.url} (${d.errno}). ${d.fix}`,
   GATEWAY_UNEXPECTED: d => `${d.path} is the note of gateway ${d.found}, not of ${d.expected}. ${d.fix}`,
   GATEWAY_TOKEN_UNUSABLE: d => `${d.path} does not hold a token. ${d.fix}`,
-  PROTOCOL_UNSUPPORTED: d => `the gateway speaks ${d.protocol}. ${d.fix}`,
+  GATEWAY_UNPINNED: d => `no gateway id is known for ${d.url}. ${d.fix}`,
+  GATEWAY_UNPROVEN: d => `${d.url} is not gateway ${d.expected} (${d.reason}). ${d.fix}`,
   PROTOCOL_UNEXPECTED: d => `${d.url} is no gateway (${d.step}: ${d.found}). ${d.fix}`,
   HANDSHAKE_TIMEOUT: d => `${d.url} fell silent (${d.step}, ${d.limitMs} ms). ${d.fix}`,
   GATEWAY_HUNG_UP: d =>

@@ -13,9 +13,9 @@ export interface AttemptFacts {
   readonly source: 'note' | 'option'
   /**
    * Which string was signed: the present one; the same, at a gateway that has taken it before; or the one of OpenClaw
-   * 2026.2, after the present one was refused.
+   * 2026.2, after the present one was refused. Under `holdfast/1` there is no other, whatever the answer.
    */
-  readonly proof: 'v3' | 'v3-known' | 'v2'
+  readonly proof: 'v3' | 'v3-known' | 'v2' | 'holdfast/1'
 }
 
 /** What to do after a failed attempt. */
@@ -75,7 +75,8 @@ function passesByWaiting(error: SpawnerError, source: 'note' | 'option'): boolea
   if (isSpawnerError(error, 'GATEWAY_NOT_FOUND') || isSpawnerError(error, 'HANDSHAKE_TIMEOUT')) return true
   if (isSpawnerError(error, 'GATEWAY_UNREACHABLE')) return !CERTIFICATE_ERRNO.test(error.detail.errno)
   if (isSpawnerError(error, 'GATEWAY_HUNG_UP')) return PASSING_CLOSES.has(error.detail.closeCode)
-  if (isSpawnerError(error, 'PROTOCOL_UNEXPECTED')) return source === 'note'
+  if (isSpawnerError(error, 'PROTOCOL_UNEXPECTED') || isSpawnerError(error, 'GATEWAY_UNPROVEN'))
+    return source === 'note'
   return false
 }
 

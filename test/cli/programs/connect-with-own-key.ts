@@ -14,6 +14,7 @@ const connection = await connectToGateway({
   token,
   role: 'operator',
   scopes: ['operator.read'],
+  protocol: 'openclaw',
 })
 await connection.close()
 console.log(JSON.stringify({ ok: true }))

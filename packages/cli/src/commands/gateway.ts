@@ -24,6 +24,8 @@ export interface GatewayOptions extends CommonOptions {
   readonly trustedProxies?: readonly string[]
   readonly allowedHosts?: readonly string[]
   readonly allowedOrigins?: readonly string[]
+  readonly publicAddresses?: readonly string[]
+  readonly allowOpenclawProof?: boolean
 }
 
 /** Runs until SIGTERM or SIGINT. Resolves to the exit code. */
@@ -66,6 +68,8 @@ async function start(
       ...(trustedProxies && { trustedProxies }),
       ...(allowedHosts && { allowedHosts }),
       ...(allowedOrigins && { allowedOrigins }),
+      publicAddresses: options.publicAddresses ?? [],
+      allowOpenClawProof: options.allowOpenclawProof ?? false,
     })
   } catch (error) {
     // A scope of the ceiling that no role has, or an address that is none: the words on the command line are wrong.

@@ -1,4 +1,4 @@
-import { type PublicKey, parsePublicKey } from '@holdfast/identity'
+import { type DeviceId, findIdentity, type PublicKey, parsePublicKey } from '@holdfast/identity'
 import type { JoinCodeRecord, PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { deviceLabel, moment, plain, span, table } from '../render.ts'
@@ -35,12 +35,13 @@ export async function invite(
   switch (answer.outcome) {
     case 'made': {
       const { code, joinCode } = answer
+      const gatewayId = await gatewayIdOf(wiring)
       return {
-        json: { code, joinCode },
+        json: { code, joinCode, gatewayId },
         lines: [
           code,
           `Good for ${span(joinCode.expiresAtMs - wiring.nowMs())} and one device, with ${joinCode.role}: ${described(joinCode.scopes)}.`,
-          'On that host, with the code on standard input: holdfast join URL',
+          `On that host, with the code on standard input: holdfast join URL --gateway-id ${gatewayId ?? 'ID'}`,
         ],
       }
     }
@@ -49,6 +50,12 @@ export async function invite(
     default:
       throw refusalOf(answer, options)
   }
+}
+
+/** Where no gateway ever ran on this state directory it has no key yet, and its id is to be had from it later. */
+async function gatewayIdOf({ location }: Wiring): Promise<DeviceId | null> {
+  const identity = await findIdentity({ directory: location.directory, name: 'gateway' })
+  return identity?.id ?? null
 }
 
 /** A device that is let in by its key, though nobody has seen it yet. */

@@ -1,4 +1,4 @@
-import { openIdentity } from '@holdfast/identity'
+import { type DeviceId, openIdentity } from '@holdfast/identity'
 import { connectToGateway } from '@holdfast/spawner'
 import { facts } from '../render.ts'
 import type { CommandResult, CommonOptions, Wiring } from '../wiring.ts'
@@ -7,25 +7,30 @@ const QUESTION = 'Join code (leave it empty where this device was registered bef
 
 /**
  * Make this install a device of a gateway elsewhere: by a join code, which is never taken from the command line, where
- * other users can read it; or by its key alone.
+ * other users can read it, and never sent; or by its key alone.
  */
 export async function join(
   wiring: Wiring,
   url: string,
-  options: CommonOptions & { readonly role: string; readonly scopes?: readonly string[] },
+  options: CommonOptions & {
+    readonly role: string
+    readonly scopes?: readonly string[]
+    readonly gatewayId?: DeviceId
+  },
 ): Promise<CommandResult> {
   const { app, directory } = wiring.location
   const identity = await openIdentity(
     options.stateDir === undefined ? { app, profile: options.profile } : { app, directory },
   )
   const joinCode = ((await wiring.ask(QUESTION)) ?? (await wiring.readInput()).toString('utf8')).trim()
-  const { role, scopes = [] } = options
+  const { role, scopes = [], gatewayId } = options
   const connection = await connectToGateway({
     identity,
     url,
     role,
     scopes,
     reconnect: false,
+    gatewayId,
     ...(joinCode !== '' && { joinCode }),
   })
   await connection.close()

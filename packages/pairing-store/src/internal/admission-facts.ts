@@ -68,8 +68,7 @@ export async function readFacts(
   })
   const row = rows[0]
   if (row === undefined) throw new Error('the row of the store is gone')
-  const joinCode =
-    credential.kind === 'join-code' ? await findJoinCode({ session, queries }, credential.code, nowMs) : null
+  const joinCode = await findJoinCode({ session, queries }, credential, nowMs)
   const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
   return {
     facts: {
@@ -88,10 +87,14 @@ export async function readFacts(
 
 async function findJoinCode(
   { session, queries }: Pick<Reader, 'session' | 'queries'>,
-  code: string,
+  credential: AdmissionAttempt['credential'],
   nowMs: number,
 ): Promise<JoinCodeTable | null> {
-  const codeHash = hashJoinCode(code)
+  if (credential.kind === 'join-key') {
+    return (await session.all(queries.joinKey, { key: credential.key, nowMs }))[0] ?? null
+  }
+  if (credential.kind !== 'join-code') return null
+  const codeHash = hashJoinCode(credential.code)
   // Looked up by its hash: whoever guesses learns nothing from how long that takes.
   return codeHash === null ? null : ((await session.all(queries.joinCode, { codeHash, nowMs }))[0] ?? null)
 }
@@ -115,7 +118,8 @@ function credentialFact(
         kind: 'wrong',
         presented: credential.via === 'deviceToken' ? 'device-token' : 'gateway-token',
       }
-    case 'join-code': {
+    case 'join-code':
+    case 'join-key': {
       const spender = joinCode?.spent_by ?? null
       const isItsOwn = spender === null || spender === proofOf(attempt)?.deviceId
       if (joinCode === null || !isItsOwn) return { kind: 'wrong', presented: 'join-code' }
@@ -123,6 +127,9 @@ function credentialFact(
       const spent = spender !== null
       return { kind: 'join-code', role: role as Role, scopes: scopesFromText(scopes), spent }
     }
+    case 'delegation':
+      // Rule 11 will look into the links here; until there is one they prove nothing.
+      return { kind: 'wrong', presented: 'delegation' }
     default:
       return credential
   }
@@ -140,6 +147,7 @@ function deviceFacts(row: FactsRow): DeviceFacts | null {
     roleRevoked: row.role_revoked_at_ms !== null,
     grant: scopesOrNull(row.grant_scopes),
     narrowedTo: scopesOrNull(row.narrowed_to),
+    provenByHoldfast: row.holdfast_proven_at_ms !== null,
   }
 }
 

@@ -13,7 +13,13 @@ export interface Dialect {
 type Migration = (db: Kysely<Schema>, dialect: Dialect) => Promise<void>
 
 /** Step n makes schema n out of schema n − 1. Written for every back end at once. */
-const MIGRATIONS: readonly Migration[] = [createTables, createDeviceTokens, createAudit, createJoinCodes]
+const MIGRATIONS: readonly Migration[] = [
+  createTables,
+  createDeviceTokens,
+  createAudit,
+  createJoinCodes,
+  addHoldfastProofs,
+]
 
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length
@@ -152,6 +158,12 @@ async function createJoinCodes({ schema }: Kysely<Schema>, { keyed }: Dialect): 
     .addColumn('spent_at_ms', 'bigint')
     .$call(table => endTable(table, keyed))
     .execute()
+}
+
+async function addHoldfastProofs({ schema }: Kysely<Schema>): Promise<void> {
+  await schema.alterTable('device').addColumn('holdfast_proven_at_ms', 'bigint').execute()
+  await schema.alterTable('join_code').addColumn('join_key', 'text').execute()
+  await schema.createIndex('join_code_key').on('join_code').column('join_key').execute()
 }
 
 function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: Dialect['keyed']) {

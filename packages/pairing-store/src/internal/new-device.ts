@@ -36,6 +36,7 @@ export async function insertDevice(tx: Transaction, device: NewDevice): Promise<
       last_seen_at_ms: null,
       revoked_at_ms: null,
       revoked_by: null,
+      holdfast_proven_at_ms: null,
     })
     .execute()
 }

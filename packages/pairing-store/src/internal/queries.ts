@@ -16,6 +16,7 @@ export interface FactsRow extends TokenHashes {
   readonly registers: number | null
   readonly standing: DeviceTable['standing'] | null
   readonly revoked_at_ms: number | null
+  readonly holdfast_proven_at_ms: number | null
   readonly grant_scopes: string | null
   readonly narrowed_to: string | null
   readonly role_revoked_at_ms: number | null
@@ -95,6 +96,7 @@ export interface Queries {
   readonly store: PreparedQuery<Record<never, never>, Schema['store']>
   readonly generation: PreparedQuery<{ readonly generationId: string }, Schema['token_generation']>
   readonly joinCode: PreparedQuery<{ readonly codeHash: string; readonly nowMs: number }, JoinCodeTable>
+  readonly joinKey: PreparedQuery<{ readonly key: string; readonly nowMs: number }, JoinCodeTable>
   readonly joinCodes: PreparedQuery<{ readonly nowMs: number }, JoinCodeTable>
   readonly auditRows: PreparedQuery<{ readonly after: number; readonly limit: number }, AuditTable>
   readonly auditOldest: PreparedQuery<AuditKey, AuditTable>
@@ -129,6 +131,7 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
           'token_generation.registers',
           'device.standing',
           'device.revoked_at_ms',
+          'device.holdfast_proven_at_ms',
           'device_role.grant_scopes',
           'device_role.narrowed_to',
           'device_role.revoked_at_ms as role_revoked_at_ms',
@@ -225,6 +228,13 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
         .selectFrom('join_code')
         .selectAll()
         .where('code_hash', '=', value('codeHash'))
+        .where('expires_at_ms', '>', value('nowMs')),
+    ),
+    joinKey: prepareQuery(value =>
+      db
+        .selectFrom('join_code')
+        .selectAll()
+        .where('join_key', '=', value('key'))
         .where('expires_at_ms', '>', value('nowMs')),
     ),
     joinCodes: prepareQuery(value =>

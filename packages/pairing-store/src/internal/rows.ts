@@ -68,6 +68,7 @@ function toDevice(row: DeviceRoleRow): Omit<DeviceRecord, 'roles'> {
     createdAtMs: row.created_at_ms,
     lastSeenAtMs: row.last_seen_at_ms,
     revokedAtMs: row.revoked_at_ms,
+    holdfastProvenAtMs: row.holdfast_proven_at_ms,
   }
 }
 

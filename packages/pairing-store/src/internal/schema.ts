@@ -48,6 +48,8 @@ export interface DeviceTable {
   revoked_at_ms: number | null
   /** `store-writer`, or a device id; or {@link HELD_BY_RESTORE}. */
   revoked_by: string | null
+  /** When it was first admitted by a `holdfast/1` proof: from then on nothing weaker will do. */
+  holdfast_proven_at_ms: number | null
 }
 
 /** By whom a device is shut out that was in a copy, where nobody knows whether it was revoked since: its grants stay. */
@@ -142,6 +144,8 @@ export interface AuditTable {
 export interface JoinCodeTable {
   code_id: string
   code_hash: string
+  /** The public key that the code makes, by which it is shown without being sent; `null` in codes of older versions. */
+  join_key: string | null
   role: string
   scopes: string
   name: string | null

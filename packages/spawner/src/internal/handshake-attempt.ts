@@ -1,12 +1,5 @@
-import {
-  type AuthClaim,
-  type ClientClaim,
-  type DeviceClaim,
-  PROTOCOL_RANGE,
-  readChallenge,
-  signOpenClawProof,
-} from '@holdfast/handshake'
-import type { DeviceIdentity } from '@holdfast/identity'
+import { type GatewayVerdict, readChallenge, verifyGatewayAnswer } from '@holdfast/handshake'
+import type { DeviceId } from '@holdfast/identity'
 import { type HandshakeStep, SpawnerError } from '../errors.ts'
 import {
   adviceFor,
@@ -17,21 +10,14 @@ import {
   refusalOfStatus,
 } from '../peer-refusal.ts'
 import { isFinalClose } from '../reconnection.ts'
+import { type ConnectFacts, type ConnectFrame, connectFrame } from './connect-frame.ts'
 import { GatewaySocket, type Incoming, type SocketEnd } from './gateway-socket.ts'
-import { missingIn, readHello } from './hello.ts'
+import { type Hello, missingIn, readHello } from './hello.ts'
 
 /** One attempt to be admitted. */
-export interface AttemptPlan {
+export interface AttemptPlan extends ConnectFacts {
   readonly url: string
   readonly source: 'note' | 'option'
-  readonly identity: DeviceIdentity
-  /** Beside the device's proof. */
-  readonly credential: { readonly kind: 'gateway-token' | 'join-code'; readonly text: string } | null
-  /** Which string is signed: `v2` only where the gateway did not know the newer one. */
-  readonly proof: 'v2' | 'v3'
-  readonly client: ClientClaim
-  readonly role: string
-  readonly scopes: readonly string[]
   readonly limitMs: number
   readonly signal: AbortSignal | undefined
 }
@@ -90,7 +76,8 @@ async function shakeHands(
   const challenge = first.kind === 'frame' ? readChallenge(first.frame) : null
   if (challenge === null) throw failureOf(first, socket.opened ? 'challenge' : 'dial', plan)
   enter('hello')
-  socket.send(connectFrame(plan, challenge))
+  const sent = connectFrame(CONNECT_ID, plan, challenge)
+  socket.send(sent.text)
   for (;;) {
     const incoming = await socket.next()
     if (incoming.kind !== 'frame') throw failureOf(incoming, 'hello', plan)
@@ -98,48 +85,46 @@ async function shakeHands(
     const { frame } = incoming
     if (frame.type === 'event' || frame.id !== CONNECT_ID || !frame.ok) continue
     // A note is left by gateways of ours, which say what they gave.
-    const hello = readHello(frame.payload, plan.role, plan.source === 'option')
+    const mayBeSilent = plan.source === 'option' && plan.proof.family === 'openclaw'
+    const hello = readHello(frame.payload, plan.role, mayBeSilent)
     if (hello === null) throw unexpected('hello', 'an answer without connection id, role and scopes', plan)
+    checkGateway(hello, sent, plan)
     const missing = missingIn(hello, plan.role, plan.scopes)
     if (missing.length > 0) throw tooLittle(hello.scopes ?? [], missing, plan)
     return { socket, connectionId: hello.connectionId, tickIntervalMs: hello.tickIntervalMs }
   }
 }
 
+/** Nothing that this socket says counts before the pinned gateway has answered for it. */
+function checkGateway(hello: Hello, sent: ConnectFrame, plan: AttemptPlan): void {
+  if (plan.proof.family === 'openclaw' || sent.transcriptHash === null) return
+  const { gatewayId } = plan.proof
+  const found = verifyGatewayAnswer(hello.gateway, gatewayId, {
+    transcriptHash: sent.transcriptHash,
+    connectionId: hello.connectionId ?? '',
+    role: plan.role,
+    scopes: hello.scopes ?? [],
+  })
+  if (found.verdict !== 'proven') throw unproven(found, gatewayId, plan)
+}
+
+function unproven(
+  found: Exclude<GatewayVerdict, { readonly verdict: 'proven' }>,
+  expected: DeviceId,
+  { url }: AttemptPlan,
+): SpawnerError {
+  return new SpawnerError('GATEWAY_UNPROVEN', {
+    url,
+    expected,
+    found: found.verdict === 'another' ? found.gatewayId : null,
+    reason: found.verdict,
+    fix: 'See what listens at this address: it is not the gateway that is meant.',
+  })
+}
+
 async function throwIfRefused(incoming: Incoming, socket: GatewaySocket, plan: AttemptPlan): Promise<void> {
   const error = incoming.kind === 'frame' ? readRefusalFrame(incoming.frame, CONNECT_ID) : null
   if (error !== null) throw refused(readPeerRefusal(error, await closeCodeOf(socket)), plan)
-}
-
-function connectFrame(plan: AttemptPlan, challenge: { readonly nonce: string; readonly ts: number }): string {
-  const { identity, client, role, scopes, credential, proof: version } = plan
-  const auth: AuthClaim = {
-    token: credential?.kind === 'gateway-token' ? credential.text : null,
-    deviceToken: null,
-    bootstrapToken: credential?.kind === 'join-code' ? credential.text : null,
-    password: null,
-  }
-  const device = signOpenClawProof({ identity, challenge, client, role, scopes, auth, version })
-  const params = {
-    minProtocol: PROTOCOL_RANGE.min,
-    maxProtocol: PROTOCOL_RANGE.max,
-    client: withoutNulls(client),
-    role,
-    scopes,
-    auth: withoutNulls(auth),
-    device: deviceFields(device),
-  }
-  return JSON.stringify({ type: 'req', id: CONNECT_ID, method: 'connect', params })
-}
-
-function deviceFields(device: DeviceClaim): Readonly<Record<string, unknown>> {
-  const { signedAtMs, ...rest } = device
-  return { ...rest, signedAt: signedAtMs }
-}
-
-/** On the wire a `null` is not an absent field. */
-function withoutNulls(fields: object): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
 }
 
 async function closeCodeOf(socket: GatewaySocket): Promise<number | null> {

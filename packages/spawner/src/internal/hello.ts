@@ -15,6 +15,8 @@ export interface Hello {
   /** What the gateway says it gave; `null` where it says nothing of it. */
   readonly scopes: readonly string[] | null
   readonly tickIntervalMs: number | null
+  /** The gateway's answer for itself, as it came. */
+  readonly gateway: unknown
 }
 
 /** A shorter interval than this would have us cut sockets for the scheduler's mood. */
@@ -37,7 +39,7 @@ export function readHello(payload: unknown, role: string, mayBeSilent: boolean):
   if (scopes === 'unreadable' || (auth['role'] !== undefined && auth['role'] !== role)) return null
   if (!mayBeSilent && (connectionId === null || scopes === null || auth['role'] === undefined)) return null
   const tick = fieldsOf(hello['policy'])['tickIntervalMs']
-  return { connectionId, scopes, tickIntervalMs: isInterval(tick) ? tick : null }
+  return { connectionId, scopes, tickIntervalMs: isInterval(tick) ? tick : null, gateway: hello['gateway'] }
 }
 
 /**

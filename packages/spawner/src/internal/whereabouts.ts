@@ -1,5 +1,5 @@
-import { canonicalAddress, isLoopbackAddress } from '@holdfast/handshake'
-import { isIdentityError } from '@holdfast/identity'
+import { canonicalAddress, type DialledAddress, isLoopbackAddress } from '@holdfast/handshake'
+import { type DeviceId, isIdentityError } from '@holdfast/identity'
 import {
   type GatewayNote,
   readGatewayNote,
@@ -15,19 +15,28 @@ export interface Whereabouts {
   readonly url: string
   readonly source: 'note' | 'option'
   readonly token: { readonly from: 'file' | 'option'; readonly text: string } | null
+  /** `null`: it is spoken to in OpenClaw's way, and proves nothing. */
+  readonly gatewayId: DeviceId | null
 }
 
 /**
  * Look, anew for each attempt: a gateway that restarts may listen elsewhere, and a token may have been rotated.
  *
- * @throws {@link SpawnerError} `GATEWAY_NOT_FOUND`, `GATEWAY_UNEXPECTED`, `PROTOCOL_UNSUPPORTED`,
+ * @throws {@link SpawnerError} `GATEWAY_NOT_FOUND`, `GATEWAY_UNEXPECTED`, `GATEWAY_UNPINNED`,
  * `GATEWAY_TOKEN_UNUSABLE`; and what `readGatewayNote` and `readGatewayToken` throw about files that others can change.
  */
 export async function findGateway(plan: ConnectPlan, location: StateLocation | null): Promise<Whereabouts> {
   const note = location === null ? null : await readGatewayNote(location)
   if (plan.url !== null) {
-    const ours = isOnThisMachine(plan.url) || (note !== null && new URL(note.url).href === plan.url)
-    return { url: plan.url, source: 'option', token: await findToken(plan, ours ? location : null) }
+    const named = note !== null && new URL(note.url).href === plan.url ? note : null
+    const gatewayId = pinFor(plan.url, plan, named)
+    const ours = named !== null || isOnThisMachine(plan.url)
+    return {
+      url: plan.url,
+      source: 'option',
+      token: await findToken(plan, ours ? location : null),
+      gatewayId,
+    }
   }
   if (location === null) throw new TypeError('an identity in memory needs url, app or directory')
   if (note === null) {
@@ -35,7 +44,21 @@ export async function findGateway(plan: ConnectPlan, location: StateLocation | n
     throw new SpawnerError('GATEWAY_NOT_FOUND', { path: location.gatewayNote, fix })
   }
   checkNote(note, plan, location)
-  return { url: note.url, source: 'note', token: await findToken(plan, location) }
+  const token = await findToken(plan, location)
+  return { url: note.url, source: 'note', token, gatewayId: pinFor(note.url, plan, note) }
+}
+
+/**
+ * The gateway that has to prove itself, or `null` where OpenClaw's family is spoken. That is said by an option, a pin or the
+ * note, which only this user can write; never by whoever answers at the address.
+ */
+function pinFor(url: string, plan: ConnectPlan, note: GatewayNote | null): DeviceId | null {
+  if ((plan.protocol ?? (plan.gatewayId === null ? note?.protocol : null)) === 'openclaw') return null
+  const pinned = plan.gatewayId ?? note?.gatewayId
+  if (pinned !== undefined) return pinned
+  const fix =
+    "Give its gatewayId, which it prints when it starts; or protocol: 'openclaw', where it is a gateway of OpenClaw's."
+  throw new SpawnerError('GATEWAY_UNPINNED', { url, fix })
 }
 
 function checkNote(note: GatewayNote, plan: ConnectPlan, location: StateLocation): void {
@@ -46,11 +69,6 @@ function checkNote(note: GatewayNote, plan: ConnectPlan, location: StateLocation
       found: note.gatewayId,
       fix: "Give the state directory of the gateway that is meant, or that gateway's id.",
     })
-  }
-  const protocol = plan.protocol ?? note.protocol
-  if (protocol !== 'openclaw') {
-    const fix = 'Update this package, or start the gateway with the openclaw protocol.'
-    throw new SpawnerError('PROTOCOL_UNSUPPORTED', { protocol, fix })
   }
 }
 
@@ -79,4 +97,11 @@ function isOnThisMachine(url: string): boolean {
   const { hostname } = new URL(url)
   const address = canonicalAddress(hostname)
   return hostname === 'localhost' || (address !== null && isLoopbackAddress(address))
+}
+
+/** What is dialled, as a `holdfast/1` proof names it: an IP literal in its canonical spelling, or a host name. */
+export function dialledBy(url: string): DialledAddress {
+  const { protocol, hostname, port } = new URL(url)
+  const usual = protocol === 'wss:' ? 443 : 80
+  return { address: canonicalAddress(hostname) ?? hostname, port: port === '' ? usual : Number(port) }
 }
