@@ -48,7 +48,7 @@ export async function failureOf<Code extends SpawnerErrorCode>(
 
 /** Resolves once it holds; fails after a generous bound. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 20_000
+  const endMs = performance.now() + 60_000
   while (!(await holds())) {
     if (performance.now() > endMs) throw new Error('it never came to hold')
     await new Promise(resolve => setTimeout(resolve, 10))
