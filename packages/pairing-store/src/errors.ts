@@ -1,6 +1,9 @@
 import type { StoreFlaw } from './verification.ts'
 
-/** Everything the pairing store can fail at, and the facts it hands over when it does. No fact is secret. */
+/**
+ * Everything the pairing store can fail at, and the facts it hands over when it does. No fact is secret: `path` is that of
+ * the file, or the server's address without user and password.
+ */
 export interface PairingStoreFailures {
   /** Others were writing for as long as we were told to wait. Nothing was written. */
   STORE_BUSY: { readonly path: string; readonly waitedMs: number; readonly fix: string }
@@ -29,9 +32,15 @@ export interface PairingStoreFailures {
   /** A write did not get through to the disk. It was rolled back. */
   STORE_WRITE_FAILED: {
     readonly path: string
-    readonly reason: 'disk-full' | 'read-only' | 'io'
+    readonly reason: 'disk-full' | 'read-only' | 'io' | 'permission'
     readonly fix: string
   }
+  /** The database server cannot be asked, or does not answer in time. Nothing was written. */
+  STORE_UNREACHABLE: { readonly path: string; readonly reason: UnreachableReason; readonly fix: string }
+  /** The connection went while the server was told to commit: the change was made, or it was not. */
+  STORE_OUTCOME_UNKNOWN: { readonly path: string; readonly fix: string }
+  /** The package that speaks to PostgreSQL, which the program supplies, is not installed. */
+  STORE_DRIVER_MISSING: { readonly path: string; readonly fix: string }
   /** The change was not made, since the audit log cannot take its entry. */
   STORE_AUDIT_FAILED: { readonly path: string; readonly fix: string }
   /**
@@ -76,6 +85,21 @@ export type SinceUnknown =
   /** Changes went through without an audit entry. */
   | 'unaudited'
 
+/**
+ * `refused`: nothing listens there. `lost`: a connection broke. `timeout`: no answer in time. `starting`: it starts, or
+ * recovers. `connections`: neither the pool nor the server has one to spare. `login`: it does not let this role in.
+ * `no-database`: it has none of that name. `standby`: it follows another server, and may be behind it.
+ */
+export type UnreachableReason =
+  | 'refused'
+  | 'lost'
+  | 'timeout'
+  | 'starting'
+  | 'connections'
+  | 'login'
+  | 'no-database'
+  | 'standby'
+
 /** The closed set of codes of {@link PairingStoreError}. */
 export type PairingStoreErrorCode = keyof PairingStoreFailures
 
@@ -90,6 +114,9 @@ const sentences: Sentences = {
   STORE_EXPOSED: d => `${d.path} is open to other users (mode ${d.mode.toString(8)})`,
   STORE_NOT_WRITABLE: d => `${d.path} belongs to uid ${d.ownerUid}, this process runs as uid ${d.uid}`,
   STORE_WRITE_FAILED: d => `${d.path} could not be written (${d.reason})`,
+  STORE_UNREACHABLE: d => `${d.path} cannot be asked (${d.reason})`,
+  STORE_OUTCOME_UNKNOWN: d => `${d.path} was lost while it committed; the change was made or was not`,
+  STORE_DRIVER_MISSING: d => `${d.path} needs the package pg`,
   STORE_AUDIT_FAILED: d => `${d.path} cannot take an audit entry; nothing was changed`,
   STORE_ROLLED_BACK: d =>
     `${d.path} has ${d.found} audit entries, and entry ${d.expected} was seen already (${d.reason})`,

@@ -18,6 +18,7 @@ export {
   type PairingStoreErrorCode,
   type PairingStoreFailures,
   type SinceUnknown,
+  type UnreachableReason,
   type UnreadableReason,
 } from './errors.ts'
 export type {
@@ -36,6 +37,7 @@ export type {
   TokenAnswer,
   WithdrawAnswer,
 } from './pairing-store.ts'
+export { type PostgresPool, type PostgresStoreOptions, openPostgresStore } from './postgres.ts'
 export type {
   Actor,
   DeviceRecord,

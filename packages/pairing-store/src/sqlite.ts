@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { BUILT_IN_ROLES, type RoleDeclarations } from '@holdfast/handshake'
 import { machineMs } from './internal/machine-clock.ts'
+import { checkSchema } from './internal/migrations.ts'
 import { SqlStore } from './internal/sql-store.ts'
-import { checkSchema } from './internal/sqlite-file.ts'
 import { openSqliteDriver } from './internal/sqlite-opening.ts'
 import type { PairingStore } from './pairing-store.ts'
 

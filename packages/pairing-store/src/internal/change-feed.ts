@@ -1,5 +1,5 @@
-import type { ChangeListener, StoreChange } from '../changes.ts'
-import { toChange } from './rows.ts'
+import type { ChangeListener } from '../changes.ts'
+import { CHANGE_BATCH, ChangeListeners } from './change-listeners.ts'
 import type { ChangeTable } from './schema.ts'
 
 /** Where a feed reads: what is in the log after a number, and through which number changes were dropped from it. */
@@ -8,13 +8,10 @@ export interface ChangeSource {
   readonly changesAfter: (sequence: number, limit: number) => readonly ChangeTable[]
 }
 
-const BATCH = 1_000
-
-/** Hands each change to each listener once, in the order of the log. */
+/** The listeners of a log that is read without waiting. */
 export class ChangeFeed {
   readonly #source: ChangeSource
-  readonly #listeners = new Set<{ readonly tell: ChangeListener }>()
-  #sequence = 0
+  readonly #listeners = new ChangeListeners()
   #draining = false
 
   constructor(source: ChangeSource) {
@@ -22,15 +19,13 @@ export class ChangeFeed {
   }
 
   get listened(): boolean {
-    return this.#listeners.size > 0
+    return this.#listeners.listened
   }
 
   /** From now on; what is in the log already is not told. */
   add(listener: ChangeListener): () => void {
-    if (!this.listened) this.#sequence = this.#source.position().lastSequence
-    const entry = { tell: listener }
-    this.#listeners.add(entry)
-    return () => void this.#listeners.delete(entry)
+    if (!this.listened) this.#listeners.sequence = this.#source.position().lastSequence
+    return this.#listeners.add(listener)
   }
 
   /** Tell everything that is in the log and was not told. A listener that writes does not make this run inside itself. */
@@ -38,43 +33,24 @@ export class ChangeFeed {
     if (!this.listened || this.#draining) return
     this.#draining = true
     try {
-      while (this.#drainBatch() === BATCH);
+      while (this.#drainBatch() === CHANGE_BATCH);
     } finally {
       this.#draining = false
     }
   }
 
   #drainBatch(): number {
-    const rows = this.#source.changesAfter(this.#sequence, BATCH)
-    const first = rows[0]
-    if (first !== undefined && first.sequence > this.#sequence + 1) {
+    const rows = this.#source.changesAfter(this.#listeners.sequence, CHANGE_BATCH)
+    if (this.#listeners.isGapBefore(rows)) {
       const { droppedThrough } = this.#source.position()
-      if (droppedThrough > this.#sequence) this.tell({ sequence: droppedThrough, kind: 'changes-missed' })
+      if (droppedThrough > this.#listeners.sequence) this.#listeners.miss(droppedThrough)
     }
-    for (const row of rows) {
-      this.#sequence = row.sequence
-      const change = toChange(row)
-      if (change !== null) this.tell(change)
-    }
+    this.#listeners.take(rows)
     return rows.length
-  }
-
-  tell(change: StoreChange): void {
-    for (const { tell } of [...this.#listeners]) {
-      try {
-        tell(change)
-      } catch (error) {
-        // A listener's mistake is the host's to see, and must not look like a failure of the transaction.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
   }
 
   /** The last thing that anybody is told. */
   lose(reason: 'replaced' | 'unreadable'): void {
-    this.tell({ sequence: this.#sequence, kind: 'store-lost', reason })
-    this.#listeners.clear()
+    this.#listeners.lose(reason)
   }
 }

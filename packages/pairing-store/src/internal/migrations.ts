@@ -1,4 +1,5 @@
 import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
+import { PairingStoreError } from '../errors.ts'
 import type { Schema } from './schema.ts'
 
 /** What a kind of database adds of its own to the tables. */
@@ -23,6 +24,35 @@ const MIGRATIONS: readonly Migration[] = [
 
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length
+
+/** The schema that a store has, asked of a connection that cannot write it. @throws `STORE_SCHEMA_NEWER` */
+export function checkSchema(path: string, found: number): void {
+  if (found <= SCHEMA_VERSION) return
+  const fix = 'Update this program: a newer one has used the store already.'
+  throw new PairingStoreError('STORE_SCHEMA_NEWER', { path, found, known: SCHEMA_VERSION, fix })
+}
+
+/** The row that every store has, written with it. */
+export async function createStoreRow(
+  db: Kysely<Schema>,
+  made: { readonly storeId: string; readonly nowMs: number },
+): Promise<void> {
+  await db
+    .insertInto('store')
+    .values({
+      id: 1,
+      store_id: made.storeId,
+      created_at_ms: made.nowMs,
+      settings: null,
+      current_generation: null,
+      last_sequence: 0,
+      dropped_through: 0,
+      audit_sequence: 0,
+      audit_hash: null,
+      unaudited: 0,
+    })
+    .execute()
+}
 
 /** Bring a store from schema `from` (0: an empty database) to the newest. */
 export async function migrate(db: Kysely<Schema>, from: number, dialect: Dialect): Promise<void> {

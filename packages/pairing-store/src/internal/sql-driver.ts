@@ -34,8 +34,8 @@ export interface SqlDriver {
    * @param mostMs how long it waits for other writers, where that is less than usual
    */
   transact<Result>(work: (session: Session) => Promise<Result>, mostMs?: number): Promise<Result>
-  /** A transaction of this process has been committed: listeners hear of it before this returns. */
-  published(): void
+  /** A transaction of this process has been committed: listeners hear of it before this resolves. */
+  published(): void | Promise<void>
   subscribe(listener: ChangeListener): () => void
   /** The typed error for what a reading of rows could not understand; anything else as it is. */
   errorFor(cause: unknown): unknown

@@ -387,7 +387,7 @@ export class SqlStore implements PairingStore {
       if (entries.length > 0) await append(session, entries, { nowMs: tx.nowMs, storeId: this.storeId })
       return answer
     }, mostMs)
-    this.#driver.published()
+    await this.#driver.published()
     return result
   }
 

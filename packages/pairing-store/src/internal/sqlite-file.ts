@@ -18,7 +18,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { PairingStoreError } from '../errors.ts'
 import { machineMs } from './machine-clock.ts'
-import { migrate, SCHEMA_VERSION } from './migrations.ts'
+import { createStoreRow, migrate } from './migrations.ts'
 import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
 import { toStoreError, writeFailed } from './sqlite-errors.ts'
 
@@ -154,21 +154,7 @@ async function writeStore(path: string, nowMs: number): Promise<void> {
     )
     connection.run('BEGIN IMMEDIATE')
     await migrate(connection.db, 0, SQLITE_DIALECT)
-    await connection.db
-      .insertInto('store')
-      .values({
-        id: 1,
-        store_id: randomUUID(),
-        created_at_ms: nowMs,
-        settings: null,
-        current_generation: null,
-        last_sequence: 0,
-        dropped_through: 0,
-        audit_sequence: 0,
-        audit_hash: null,
-        unaudited: 0,
-      })
-      .execute()
+    await createStoreRow(connection.db, { storeId: randomUUID(), nowMs })
     connection.run('COMMIT')
   } finally {
     connection.close()
@@ -246,13 +232,6 @@ export function syncDirectory(directory: string): void {
   } finally {
     closeSync(handle)
   }
-}
-
-/** The schema that the store has, asked of a connection that cannot write. @throws `STORE_SCHEMA_NEWER` */
-export function checkSchema(path: string, found: number): void {
-  if (found <= SCHEMA_VERSION) return
-  const fix = 'Update this program: a newer one has used the store already.'
-  throw new PairingStoreError('STORE_SCHEMA_NEWER', { path, found, known: SCHEMA_VERSION, fix })
 }
 
 export function statOrNull(path: string): Stats | null {

@@ -1,11 +1,11 @@
 import { inTransaction, retryWhileBusy } from './busy-retry.ts'
 import { stopwatchMs } from './machine-clock.ts'
-import { migrate, SCHEMA_VERSION } from './migrations.ts'
+import { checkSchema, migrate, SCHEMA_VERSION } from './migrations.ts'
 import { prepareQueries, type Queries } from './queries.ts'
 import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
 import { SqliteDriver } from './sqlite-driver.ts'
 import { toStoreError } from './sqlite-errors.ts'
-import { checkSchema, prepareStoreFile } from './sqlite-file.ts'
+import { prepareStoreFile } from './sqlite-file.ts'
 
 /** FULL: a commit is on the disk before it is answered, not only after the next checkpoint. */
 const WRITER_SETTINGS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL'
