@@ -37,7 +37,7 @@ export type {
   TokenAnswer,
   WithdrawAnswer,
 } from './pairing-store.ts'
-export { type PostgresPool, type PostgresStoreOptions, openPostgresStore } from './postgres.ts'
+export { openPostgresStore, type PostgresPool, type PostgresStoreOptions } from './postgres.ts'
 export type {
   Actor,
   DeviceRecord,

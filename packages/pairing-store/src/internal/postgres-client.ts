@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Kysely, PostgresDialect, type PostgresPoolClient as KyselyClient } from 'kysely'
+import { Kysely, type PostgresPoolClient as KyselyClient, PostgresDialect } from 'kysely'
 import type { Schema } from './schema.ts'
 import type { PreparedQuery, Session } from './sql-driver.ts'
 

@@ -123,8 +123,8 @@ export class PostgresDriver implements SqlDriver {
     const { leases, answerMs } = this.#options
     const waitMs = Math.max(1, leftMs)
     return leases.use(Math.max(waitMs, answerMs), async session => {
-      await session.script(beginScript(waitMs, answerMs), waitMs)
       try {
+        await session.script(beginScript(waitMs, answerMs), waitMs)
         const result = await work(session)
         await this.#commit(session)
         return result

@@ -103,9 +103,19 @@ function serversError(path: string, cause: Error & { readonly code: string }): u
     case '53100':
       return writeFailed(path, 'disk-full', `See how full the server's disk is.`, cause)
     case '25006':
-      return writeFailed(path, 'read-only', 'Give the address of the primary: this one takes no writes.', cause)
+      return writeFailed(
+        path,
+        'read-only',
+        'Give the address of the primary: this one takes no writes.',
+        cause,
+      )
     case '42501':
-      return writeFailed(path, 'permission', 'Let the role own the schema: alter schema holdfast owner to …', cause)
+      return writeFailed(
+        path,
+        'permission',
+        'Let the role own the schema: alter schema holdfast owner to …',
+        cause,
+      )
     case '42P01':
     case '3F000':
       return rolledBack(path, { expected: 0, found: 0, reason: 'another-store' })
@@ -135,7 +145,8 @@ const FIXES: Readonly<Record<UnreachableReason, (path: string) => string>> = {
   connections: () => 'Give the pool, or the server (max_connections), more connections.',
   login: () => 'See that the role may log in, and that its password is in ~/.pgpass (0600).',
   'no-database': path => `Make the database: createdb '${path.split('/').at(-1) ?? ''}'`,
-  standby: () => 'Give the address of the primary: a standby is behind it, and would let in whom that has revoked.',
+  standby: () =>
+    'Give the address of the primary: a standby is behind it, and would let in whom that has revoked.',
 }
 
 export function unreachable(path: string, reason: UnreachableReason, cause: unknown): PairingStoreError {

@@ -27,7 +27,12 @@ const POSTGRES_DIALECT: Dialect = {
  */
 export async function prepareTables(
   session: PostgresSession,
-  options: { readonly path: string; readonly nowMs: number; readonly waitMs: number; readonly answerMs: number },
+  options: {
+    readonly path: string
+    readonly nowMs: number
+    readonly waitMs: number
+    readonly answerMs: number
+  },
 ): Promise<void> {
   const { path, waitMs, answerMs } = options
   if ((await findVersion(session, path)) === SCHEMA_VERSION) return

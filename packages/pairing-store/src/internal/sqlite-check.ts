@@ -1,10 +1,9 @@
 import type { AuditHead } from '../audit.ts'
 import type { StoreFlaw, StoreVerdict } from '../verification.ts'
 import { verifyLog } from './audit-reading.ts'
-import { migrate, SCHEMA_VERSION } from './migrations.ts'
+import { checkSchema, migrate, SCHEMA_VERSION } from './migrations.ts'
 import { prepareQueries } from './queries.ts'
 import { SQLITE_DIALECT, SqliteConnection } from './sqlite-connection.ts'
-import { checkSchema } from './sqlite-file.ts'
 
 /** The schema that brought the audit log. */
 const AUDIT_SCHEMA = 3
