@@ -71,7 +71,7 @@ describe('the arrows between packages', () => {
       .filter(name => !name.startsWith('.') && !name.startsWith('node:'))
       .map(name => name.split('/', name.startsWith('@') ? 2 : 1).join('/'))
     // Types of what a package hands on belong to it as well.
-    const declared = Object.keys(manifest.dependencies ?? {}).filter(
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
       name => !outside.includes(name.replace('@types/', '')) || !name.startsWith('@types/'),
     )
     expect([...new Set(outside)].sort()).toEqual(declared.sort())

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { ChangeListener } from '../changes.ts'
 import { CHANGE_BATCH, ChangeListeners } from './change-listeners.ts'
+import { stopwatchMs } from './machine-clock.ts'
 import { type PostgresClient, PostgresSession } from './postgres-client.ts'
 import type { Queries } from './queries.ts'
 import type { Session } from './sql-driver.ts'
@@ -101,9 +102,9 @@ export class PostgresFeed {
 
   async #watch(stopped: AbortSignal): Promise<void> {
     for (let pauseMs = 50; !stopped.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const startedMs = performance.now()
+      const startedMs = stopwatchMs()
       await this.#listen(stopped).catch(() => undefined)
-      if (performance.now() - startedMs > HEARTBEAT_MS) pauseMs = 50
+      if (stopwatchMs() - startedMs > HEARTBEAT_MS) pauseMs = 50
       if (stopped.aborted) return
       await this.drain().catch(() => undefined)
       await wait(pauseMs * (0.5 + Math.random()), undefined, { signal: stopped }).catch(() => undefined)
