@@ -113,6 +113,8 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   GATEWAY_RUNNING: 'Use the one that runs, or stop it first.',
   GATEWAY_LOCK_FAILED:
     'The state directory must be one that this user can write, on a file system with locks.',
+  PROVISION_DAMAGED: 'It is what `holdfast gateway export` wrote that is wanted.',
+  PROVISION_NOT_WRITTEN: 'Name a new file, in a directory that you can write.',
   LISTEN_FAILED: 'Take another --port (0 takes a free one), or a --host that is an address of this machine.',
   PEER_REFUSED: null,
   PEER_LEFT: null,

@@ -69,7 +69,12 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
       ),
     )
     .addOption(nameOption())
-  add('gateway', 'run a gateway until SIGTERM', async () => (await import('./commands/gateway.ts')).gateway)
+  const gateway = add(
+    'gateway',
+    'run a gateway until SIGTERM',
+    async () => (await import('./commands/gateway.ts')).gateway,
+  )
+    .enablePositionalOptions()
     .addOption(
       new Option('--port <n>', 'the port to listen on; 0 takes a free one').argParser(parsePort).default(0),
     )
@@ -103,6 +108,18 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     )
     .option('--allowed-hosts <names>', 'names by which clients may dial it, beside IP addresses', parseList)
     .option('--allowed-origins <origins>', 'exact origins of browser pages that may connect', parseList)
+  add(
+    'export <file>',
+    'write what makes another machine the same gateway, key and token, to a new file that nobody else can read',
+    async () => (await import('./commands/gateway-transfer.ts')).exportProvision,
+    gateway,
+  )
+  add(
+    'import <file>',
+    'make this machine the gateway of such a file (- reads standard input)',
+    async () => (await import('./commands/gateway-transfer.ts')).importProvision,
+    gateway,
+  )
   add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
     .addOption(limitOption())
     .option('--after <cursor>', 'go on after this page')

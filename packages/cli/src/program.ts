@@ -94,7 +94,7 @@ async function carryOut<Options extends CommonOptions>(
 ): Promise<number> {
   try {
     const { wire } = await import('./wiring.ts')
-    const wiring = wire(line, options)
+    const wiring = await wire(line, options)
     const result = await action(wiring, argument, options)
     if (typeof result === 'number') return result
     if (wiring.json) wiring.say(JSON.stringify(result.json))

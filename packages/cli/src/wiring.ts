@@ -26,7 +26,9 @@ export interface CommandLine {
 export interface Wiring {
   readonly line: CommandLine
   readonly location: StateLocation
+  /** The path of a file, or the address of a server, without a password. */
   readonly storePath: string
+  readonly storeIsServer: boolean
   /** Who owns the state directory; null where there is none, and where the platform has no uids. */
   readonly ownerUid: number | null
   readonly json: boolean
@@ -58,16 +60,14 @@ export interface CommandResult {
  *
  * @throws {@link CommandError} `USAGE`: an option is empty, as a shell variable that is not set makes it, or is no path.
  */
-export function wire(line: CommandLine, options: CommonOptions): Wiring {
+export async function wire(line: CommandLine, options: CommonOptions): Promise<Wiring> {
   for (const [name, value] of [
     ['--state-dir', options.stateDir],
     ['--store', options.store],
   ] as const) {
     if (value === '') throw new CommandError('USAGE', { reason: `${name} is empty` })
   }
-  if (options.store !== undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(options.store)) {
-    throw new CommandError('USAGE', { reason: '--store is the path of an SQLite file, not an address' })
-  }
+  const server = await serverIn(options.store)
   const location = locateState({
     ...(options.stateDir === undefined
       ? { app: options.app ?? 'holdfast', profile: options.profile }
@@ -76,7 +76,8 @@ export function wire(line: CommandLine, options: CommonOptions): Wiring {
   return {
     line,
     location,
-    storePath: options.store === undefined ? location.store : resolve(options.store),
+    storePath: server ?? (options.store === undefined ? location.store : resolve(options.store)),
+    storeIsServer: server !== null,
     ownerUid: process.getuid === undefined ? null : ownerOf(location.directory),
     json: options.json ?? false,
     nowMs,
@@ -87,6 +88,20 @@ export function wire(line: CommandLine, options: CommonOptions): Wiring {
     ask,
     readInput: async () => Buffer.concat(await process.stdin.toArray()),
   }
+}
+
+/** The address of a server, where that is what was given. Other users see the words of a command line. */
+async function serverIn(store: string | undefined): Promise<string | null> {
+  if (store === undefined || !/^[a-z][a-z0-9+.-]*:\/\//i.test(store)) return null
+  const { parsePostgresUrl } = await import('@holdfast/pairing-store')
+  const address = parsePostgresUrl(store)
+  if (address === null) {
+    throw new CommandError('USAGE', { reason: '--store is the path of an SQLite file, or postgres://…' })
+  }
+  if (!address.hasPassword) return address.shown
+  const reason =
+    '--store: leave the password out, and put it into ~/.pgpass (0600): others see a command line'
+  throw new CommandError('USAGE', { reason })
 }
 
 async function ask(question: string): Promise<string | null> {
@@ -107,10 +122,7 @@ function showProgress(text: string | null, { printError }: CommandLine): void {
 
 /** Run `use` on the store of this install, and let go of it afterwards. A store is never made by looking for one. */
 export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
-  requireStore(wiring)
-  // Loading the store takes longer than all the rest, and most commands about the identity need none.
-  const { openSqliteStore } = await import('@holdfast/pairing-store')
-  const store = await openSqliteStore({ path: wiring.storePath })
+  const store = await openExisting(wiring)
   try {
     return await use(store)
   } finally {
@@ -118,14 +130,32 @@ export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) =>
   }
 }
 
-/** @throws {@link CommandError} `STORE_MISSING`, `OWNER_DIFFERS` */
+async function openExisting(wiring: Wiring): Promise<PairingStore> {
+  // Loading the store takes longer than all the rest, and most commands about the identity need none.
+  const { openPostgresStore, openSqliteStore } = await import('@holdfast/pairing-store')
+  if (wiring.storeIsServer) {
+    refuseForeignOwner(wiring)
+    return openPostgresStore({ url: wiring.storePath, create: false })
+  }
+  requireStore(wiring)
+  return openSqliteStore({ path: wiring.storePath })
+}
+
+/** The store's file is there, and ours. @throws {@link CommandError} `STORE_MISSING`, `OWNER_DIFFERS`, `USAGE` */
 export function requireStore(wiring: Wiring): void {
+  requireFile(wiring)
   refuseForeignOwner(wiring)
   if (ownerOf(wiring.storePath) !== null) return
   throw new CommandError('STORE_MISSING', {
     path: wiring.storePath,
     fix: `Start a gateway there first: holdfast gateway ${placeOptions(wiring)}`,
   })
+}
+
+/** @throws {@link CommandError} `USAGE`: the store is on a server, which has tools of its own for this. */
+export function requireFile({ storeIsServer }: Wiring): void {
+  if (!storeIsServer) return
+  throw new CommandError('USAGE', { reason: 'that is for SQLite files: on a server, pg_dump and pg_restore' })
 }
 
 /**
@@ -137,7 +167,8 @@ export function requireStore(wiring: Wiring): void {
 export function refuseForeignOwner(wiring: Wiring): void {
   const uid = process.getuid?.()
   if (uid === undefined) return
-  for (const path of [wiring.storePath, wiring.location.directory]) {
+  const files = wiring.storeIsServer ? [] : [wiring.storePath]
+  for (const path of [...files, wiring.location.directory]) {
     const ownerUid = ownerOf(path)
     if (ownerUid === null || ownerUid === uid) continue
     const command = ['holdfast', ...withoutPlace(wiring.line.words)].map(shellWord).join(' ')

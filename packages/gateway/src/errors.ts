@@ -17,6 +17,10 @@ export interface GatewayFailures {
   GATEWAY_RUNNING: { readonly directory: string; readonly pid: number | null; readonly url: string | null }
   /** The lock that one gateway holds per state directory cannot be opened. */
   GATEWAY_LOCK_FAILED: { readonly path: string }
+  /** What makes a machine the same gateway as another is not in that file; nothing was changed. */
+  PROVISION_DAMAGED: Readonly<Record<never, never>>
+  /** The file for another machine could not be written; one that is there already is left as it is. */
+  PROVISION_NOT_WRITTEN: { readonly path: string; readonly errno: string }
   /** There is no listening on that address. */
   LISTEN_FAILED: { readonly host: string; readonly port: number; readonly errno: string }
   /** A socket that was handed to `accept` was refused; the peer was told the same. */
@@ -40,6 +44,8 @@ const sentences: Sentences = {
   AUDIT_HEAD_DAMAGED: d => `${d.path} holds no head of an audit log`,
   GATEWAY_RUNNING: d => `a gateway runs on ${d.directory} already${d.url === null ? '' : `, at ${d.url}`}`,
   GATEWAY_LOCK_FAILED: d => `${d.path} cannot be locked`,
+  PROVISION_DAMAGED: () => 'the file is not what a gateway exported',
+  PROVISION_NOT_WRITTEN: d => `${d.path} could not be written (${d.errno})`,
   LISTEN_FAILED: d => `cannot listen on ${d.host} port ${d.port} (${d.errno})`,
   PEER_REFUSED: d => `refused by rule ${d.rule}: ${d.refusal.code}`,
   PEER_LEFT: d => `the peer left before it was admitted (${d.closeCode})`,

@@ -11,7 +11,7 @@ import {
   shellWord,
   writeGatewayNote,
 } from '@holdfast/identity/state'
-import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
+import { openStore, type PairingStore, parsePostgresUrl } from '@holdfast/pairing-store'
 import { auditHeadFile } from './audit-head-file.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
@@ -33,7 +33,10 @@ export interface StartGatewayOptions
   readonly host?: string
   /** @defaultValue 0: any free port; the note in the state directory names it */
   readonly port?: number
-  /** The path of an SQLite store, or an open store, which stays the caller's. @defaultValue `store.sqlite` in the state directory */
+  /**
+   * The path of an SQLite store, the address of a PostgreSQL server (`postgres://…`), or an open store, which stays the
+   * caller's. @defaultValue `store.sqlite` in the state directory
+   */
   readonly store?: string | PairingStore
   /** @defaultValue `BUILT_IN_ROLES` */
   readonly roles?: RoleDeclarations
@@ -71,7 +74,7 @@ const HEADERS_TIMEOUT_MS = 5_000
  *
  * @throws {@link GatewayError} `GATEWAY_RUNNING` with pid and url of the one that runs; `GATEWAY_LOCK_FAILED`,
  * `LISTEN_FAILED`, `IDENTITY_IS_DEVICE`, `GATEWAY_TOKEN_WEAK`
- * @throws the errors of `openIdentity` and `openSqliteStore`, where their files cannot be used
+ * @throws the errors of `openIdentity` and `openStore`, where what they need cannot be used
  */
 export async function startGateway(options: StartGatewayOptions): Promise<RunningGateway> {
   const location = locateState(options)
@@ -88,7 +91,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     await removeGatewayNote(location)
     await openGatewayToken(location)
     const { store = location.store } = options
-    const opened = typeof store === 'string' ? await openSqliteStore({ path: store }) : store
+    const opened = typeof store === 'string' ? await openStore(store) : store
     if (opened !== store) undo.push(() => opened.close())
     const clock = options.clock ?? systemClock
     const startedAtMs = clock.nowMs()
@@ -100,7 +103,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
       auditHead:
         options.auditHead ??
         auditHeadFile(location, {
-          path: typeof store === 'string' ? resolve(store) : null,
+          path: typeof store === 'string' ? placeOf(store) : null,
           storeId: opened.storeId,
         }),
       // A `null` out of a file is no table, and must not become the built-in one.
@@ -125,7 +128,7 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
       gatewayId: identity.id,
       pid: process.pid,
       startedAtMs,
-      store: typeof store === 'string' ? store : null,
+      store: typeof store === 'string' && parsePostgresUrl(store) === null ? store : null,
       protocol: options.protocol ?? 'holdfast/1',
     }
     await writeGatewayNote(location, note)
@@ -152,10 +155,15 @@ function approveCommandFor(
   location: StateLocation,
   store: string | PairingStore,
 ): (requestId: string) => string {
-  const elsewhere = typeof store === 'string' && resolve(store) !== location.store
+  const elsewhere = typeof store === 'string' && placeOf(store) !== location.store
   const place = `--state-dir ${shellWord(location.directory)}`
-  const options = elsewhere ? `${place} --store ${shellWord(resolve(store))}` : place
+  const options = elsewhere ? `${place} --store ${shellWord(placeOf(store))}` : place
   return requestId => `holdfast approve ${requestId} ${options}`
+}
+
+/** Where a store is, in words without a secret. */
+function placeOf(store: string): string {
+  return parsePostgresUrl(store)?.shown ?? resolve(store)
 }
 
 function healthMethod(clock: GateClock, startedAtMs: number): GateMethod {

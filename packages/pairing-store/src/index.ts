@@ -21,6 +21,8 @@ export {
   type UnreachableReason,
   type UnreadableReason,
 } from './errors.ts'
+export { type PostgresAddress, parsePostgresUrl } from './internal/postgres-address.ts'
+export { openStore } from './open-store.ts'
 export type {
   Admission,
   AdmissionAttempt,

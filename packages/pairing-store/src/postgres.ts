@@ -21,6 +21,8 @@ export interface PostgresPool {
 }
 
 export type PostgresStoreOptions = StoreOptions & {
+  /** Make the tables where there are none. @defaultValue true; else `STORE_UNREADABLE` (`missing`) */
+  readonly create?: boolean
   /** How long the server may take for one answer, in ms, and a connection to be had. @defaultValue 5000 */
   readonly answerTimeoutMs?: number
   /**
@@ -60,7 +62,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const leases = new PostgresLeases({ pool, head, answerMs })
   const driver = new PostgresDriver({ path, busyTimeoutMs, answerMs, leases, head, openLine, endPool })
   try {
-    const preparing = { path, nowMs: clock(), waitMs: busyTimeoutMs, answerMs }
+    const { create = true } = options
+    const preparing = { path, nowMs: clock(), waitMs: busyTimeoutMs, answerMs, create }
     await leases.use(answerMs, session => prepareTables(session, preparing))
     const store = await SqlStore.open(driver, {
       clock,

@@ -25,7 +25,7 @@ export async function demo(asked: Wiring, _argument: string, options: DemoOption
   const fresh = options.fresh || options.ownKeys
   const temporary = fresh ? await mkdtemp(join(await realpath(tmpdir()), 'holdfast-demo-')) : null
   const app = options.app ?? DEMO_APP
-  const wiring = wire(asked.line, {
+  const wiring = await wire(asked.line, {
     ...options,
     app,
     ...(temporary !== null && { stateDir: join(temporary, 'state') }),

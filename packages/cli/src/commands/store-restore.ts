@@ -20,6 +20,7 @@ import {
   type CommonOptions,
   placeOptions,
   refuseForeignOwner,
+  requireFile,
   type Wiring,
 } from '../wiring.ts'
 import { copyProgress } from './copy-progress.ts'
@@ -34,6 +35,7 @@ export async function restore(
   file: string,
   options: CommonOptions & { readonly newToken?: boolean },
 ): Promise<CommandResult> {
+  requireFile(wiring)
   refuseForeignOwner(wiring)
   return withInstallLock(
     wiring.location,

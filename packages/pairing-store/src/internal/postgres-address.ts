@@ -1,33 +1,32 @@
 /** Where a PostgreSQL store is, in words that may be shown to anybody. */
 export interface PostgresAddress {
-  /** `postgres://host:port/database`: no user, no password, no options. */
+  /** The same address without the password, which whoever may log in can use as it is. */
   readonly shown: string
   /** Does the text that was parsed hold a password? */
   readonly hasPassword: boolean
 }
 
 /**
- * What a text says about a PostgreSQL server, or `null` where it is not the address of one (a path, for one). An address
- * that cannot be read gives the bare scheme, since nobody knows where in it a password is.
+ * What a text says about a PostgreSQL server, or `null` where it is not the address of one (a path, for one). Of an address
+ * that cannot be read the bare scheme is shown, since nobody knows where in it a password is.
  */
 export function parsePostgresUrl(text: string): PostgresAddress | null {
-  const scheme = /^(postgres|postgresql):\/\//i.exec(text)
-  if (scheme === null) return null
+  if (!/^postgres(ql)?:\/\//i.test(text)) return null
   if (!URL.canParse(text)) return { shown: 'postgres://', hasPassword: text.includes('@') }
   const url = new URL(text)
-  // The driver reads these out of the query as well: a socket's directory, for one.
-  const host = url.searchParams.get('host') ?? (url.hostname || 'localhost')
-  const port = url.searchParams.get('port') ?? (url.port || '5432')
-  const hasPassword = url.password !== '' || url.searchParams.has('password')
-  return { shown: shownAddress({ host, port, database: url.pathname.slice(1) }), hasPassword }
+  const secrets = [...url.searchParams.keys()].filter(name => /pass/i.test(name))
+  const hasPassword = url.password !== '' || secrets.length > 0
+  url.password = ''
+  for (const name of secrets) url.searchParams.delete(name)
+  return { shown: url.href, hasPassword }
 }
 
+/** The same for a pool, by the options that it was made with. */
 export function shownAddress(parts: {
   readonly host?: unknown
   readonly port?: unknown
   readonly database?: unknown
 }): string {
   const { host = 'localhost', port = 5432, database = '' } = parts
-  const name = String(host)
-  return `postgres://${name.includes(':') && !name.startsWith('[') ? `[${name}]` : name}:${port}/${database}`
+  return `postgres://${String(host)}:${String(port)}/${String(database)}`
 }

@@ -32,10 +32,16 @@ export async function prepareTables(
     readonly nowMs: number
     readonly waitMs: number
     readonly answerMs: number
+    readonly create: boolean
   },
 ): Promise<void> {
   const { path, waitMs, answerMs } = options
-  if ((await findVersion(session, path)) === SCHEMA_VERSION) return
+  const found = await findVersion(session, path)
+  if (found === SCHEMA_VERSION) return
+  if (found === null && !options.create) {
+    const fix = 'Start a gateway on it first, or name the database that has the store.'
+    throw new PairingStoreError('STORE_UNREADABLE', { path, reason: 'missing', fix })
+  }
   try {
     await session.script(beginScript(waitMs, answerMs), waitMs)
     const version = await findVersion(session, path)

@@ -5,6 +5,7 @@ import {
   type RoleDeclarations,
 } from '@holdfast/handshake'
 import { type DeviceId, type PublicKey, parseDeviceId } from '@holdfast/identity'
+import { sql } from 'kysely'
 import { admit, review } from '../admission.ts'
 import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from '../audit.ts'
 import { assertActor } from '../authority.ts'
@@ -407,17 +408,25 @@ export class SqlStore implements PairingStore {
   }
 
   async #writeSeen(seen: ReadonlyMap<DeviceId, number>): Promise<void> {
+    const rows = [...seen].map(([id, atMs]) => sql`(${id}, cast(${atMs} as bigint))`)
+    // Filled up with the first, so that few texts are ever prepared.
+    const filled = Array.from(
+      { length: 2 ** Math.ceil(Math.log2(rows.length)) },
+      (_, at) => rows[at] ?? rows[0],
+    )
     await this.#driver.transact(async ({ db }) => {
-      for (const [deviceId, last_seen_at_ms] of seen) {
-        await db
-          .updateTable('device')
-          .set({ last_seen_at_ms })
-          .where('device_id', '=', deviceId)
-          .where(eb =>
-            eb.or([eb('last_seen_at_ms', 'is', null), eb('last_seen_at_ms', '<', last_seen_at_ms)]),
-          )
-          .execute()
-      }
+      await db
+        .updateTable('device')
+        .from(sql<{ column1: string; column2: number }>`(values ${sql.join(filled)})`.as('seen'))
+        .set(eb => ({ last_seen_at_ms: eb.ref('seen.column2') }))
+        .whereRef('device.device_id', '=', 'seen.column1')
+        .where(eb =>
+          eb.or([
+            eb('device.last_seen_at_ms', 'is', null),
+            eb('device.last_seen_at_ms', '<', eb.ref('seen.column2')),
+          ]),
+        )
+        .execute()
     })
   }
 }
