@@ -5,6 +5,7 @@ import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { afterAll, afterEach, describe } from 'vitest'
 import { admissionContract } from './contract/admissions.ts'
 import { auditContract } from './contract/audit.ts'
+import { delegationContract } from './contract/delegations.ts'
 import { deviceContract } from './contract/devices.ts'
 import { holdfastProofContract } from './contract/holdfast-proofs.ts'
 import { joiningContract } from './contract/joining.ts'
@@ -32,4 +33,5 @@ describe('the pairing store on SQLite', () => {
   auditContract(openStore)
   joiningContract(openStore)
   holdfastProofContract(openStore)
+  delegationContract(openStore)
 })

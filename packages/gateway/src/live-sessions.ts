@@ -145,6 +145,7 @@ export class LiveSessions {
   #onChange(change: StoreChange): void {
     switch (change.kind) {
       case 'device-changed':
+      case 'delegation-revoked':
         for (const session of this.#byDevice.get(change.deviceId) ?? []) this.#changed(session)
         break
       case 'gateway-token-changed':

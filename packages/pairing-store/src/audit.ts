@@ -16,6 +16,7 @@ export const AUDIT_ACTS = [
   'device-revoked',
   'device-narrowed',
   'device-reinstated',
+  'delegation-revoked',
   'request-approved',
   'request-rejected',
   'token-issued',

@@ -10,6 +10,8 @@ export type StoreChange = { readonly sequence: number } & (
       readonly deviceId: DeviceId
       readonly outcome: RequestOutcome
     }
+  /** `subject`: the id of a delegation, or of the key of a holder; everybody below is shut out with it. */
+  | { readonly kind: 'delegation-revoked'; readonly deviceId: DeviceId; readonly subject: string }
   | { readonly kind: 'gateway-token-changed'; readonly generationId: string }
   | { readonly kind: 'settings-changed' }
   /** Changes were dropped before they could be read (this process slept for long): look at everything again. */

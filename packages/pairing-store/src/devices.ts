@@ -15,7 +15,7 @@ import { dropTokens } from './tokens.ts'
 type TooSmall = Extract<DeviceAnswer, { outcome: 'approver-too-small' }>
 
 /** A device by its whole id; anything else is unknown. */
-async function findTarget(tx: Transaction, deviceId: string): Promise<DeviceRecord | null> {
+export async function findTarget(tx: Transaction, deviceId: string): Promise<DeviceRecord | null> {
   const id = parseDeviceId(deviceId)
   return id === null ? null : readDevice(tx, id)
 }
@@ -35,7 +35,7 @@ async function changed(
 }
 
 /** `null`: the act is theirs to do. */
-async function tooSmall(
+export async function tooSmall(
   tx: Transaction,
   by: Actor,
   touched: readonly RoleAuthority[],
@@ -45,11 +45,11 @@ async function tooSmall(
   return missing === null ? null : { outcome: 'approver-too-small', missing }
 }
 
-function isSelf(by: Actor, device: DeviceRecord): boolean {
+export function isSelf(by: Actor, device: DeviceRecord): boolean {
   return by.kind === 'device' && by.deviceId === device.deviceId
 }
 
-function nameOf(by: Actor): string {
+export function nameOf(by: Actor): string {
   return by.kind === 'device' ? by.deviceId : by.kind
 }
 
@@ -195,7 +195,7 @@ async function isHeldBack(tx: Transaction, deviceId: DeviceId): Promise<boolean>
   return (await held.where('revoked_by', '=', HELD_BY_RESTORE).execute()).length > 0
 }
 
-function allOf(tx: Transaction, device: DeviceRecord): readonly RoleAuthority[] {
+export function allOf(tx: Transaction, device: DeviceRecord): readonly RoleAuthority[] {
   return authorityOf(tx.settings.table, tx.settings.ceiling, device)
 }
 

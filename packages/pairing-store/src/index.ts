@@ -35,6 +35,7 @@ export type {
   PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
+  RevokeDelegationAnswer,
   RevokeRegisteredAnswer,
   TokenAnswer,
   WithdrawAnswer,
@@ -49,6 +50,7 @@ export type {
   IssuedToken,
   JoinCodeRecord,
   RequestRecord,
+  RevokedDelegation,
   TokenGeneration,
 } from './records.ts'
 export { type RestoreOptions, restoreSqliteStore, type StoreRestoration } from './restoration.ts'

@@ -18,6 +18,7 @@ import type {
   IssuedToken,
   JoinCodeRecord,
   RequestRecord,
+  RevokedDelegation,
   TokenGeneration,
 } from './records.ts'
 
@@ -126,6 +127,14 @@ export type PreregisterAnswer =
   | { readonly outcome: 'role-unknown' | 'scope-unknown' | 'device-revoked' }
   | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
 
+export type RevokeDelegationAnswer =
+  | { readonly outcome: 'revoked' | 'unchanged'; readonly revoked: RevokedDelegation }
+  /** The device is. */
+  | { readonly outcome: 'unknown' }
+  /** It is neither the id of a delegation nor that of a key. */
+  | { readonly outcome: 'subject-unknown' }
+  | { readonly outcome: 'approver-too-small'; readonly missing: readonly Scope[] }
+
 /** One page of a list. `next` is the cursor of the page after it, or `null`. */
 export interface Page<T> {
   readonly items: readonly T[]
@@ -225,6 +234,16 @@ export interface PairingStore {
   ): Promise<DeviceAnswer>
   /** Lifts the tombstones: the former trust comes back, without grants. */
   reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer>
+  /**
+   * One delegation that stems from the device, or the key of a holder, is good for nothing from now on, and no more is
+   * whatever was delegated below it. The store need not have heard of it before.
+   */
+  revokeDelegation(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly subject: string },
+  ): Promise<RevokeDelegationAnswer>
+  /** Those of one device, the oldest first. */
+  listRevokedDelegations(deviceId: DeviceId): Promise<readonly RevokedDelegation[]>
   /**
    * A device token for a role that has none. It may be shown beside a proof of that device, in that role, instead of the
    * gateway token; it gives no authority of its own, and dies with the device's or the role's.

@@ -96,6 +96,17 @@ export interface JoinCodeRecord {
   readonly spentAtMs: number | null
 }
 
+/** What is good for nothing any more, with everything below it. */
+export interface RevokedDelegation {
+  /** The device that it stems from. */
+  readonly deviceId: DeviceId
+  /** The id of one delegation, or of the key of a holder, whatever it is given from now on. */
+  readonly subject: string
+  readonly kind: 'delegation' | 'holder'
+  /** In ms since the epoch. */
+  readonly revokedAtMs: number
+}
+
 /**
  * Who changes something. A store-writer holds every scope; a device never gives what it does not hold, and neither does a
  * connection without a device, which holds what the gate's author fixed for such.

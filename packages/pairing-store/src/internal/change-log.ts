@@ -12,6 +12,7 @@ export type PendingChange =
       readonly deviceId: DeviceId
       readonly outcome: RequestOutcome
     }
+  | { readonly kind: 'delegation-revoked'; readonly deviceId: DeviceId; readonly subject: string }
   | { readonly kind: 'gateway-token-changed'; readonly generationId: string }
   | { readonly kind: 'settings-changed' }
 
@@ -49,6 +50,7 @@ export async function appendChanges(session: Session, changes: readonly PendingC
 
 function subjectOf(change: PendingChange): string | null {
   if ('requestId' in change) return change.requestId
+  if ('subject' in change) return change.subject
   return 'generationId' in change ? change.generationId : null
 }
 

@@ -6,6 +6,7 @@ import type {
   DeviceTokenTable,
   JoinCodeTable,
   RequestTable,
+  RevokedDelegationTable,
   Schema,
 } from './schema.ts'
 import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
@@ -53,6 +54,11 @@ export type DeviceRoleRow = DeviceTable & {
   readonly role_revoked_at_ms: number | null
 }
 
+/** An unused place is an empty text. */
+export type ChainKey = { readonly deviceId: string } & Readonly<
+  Record<`id${0 | 1 | 2 | 3 | 4 | 5 | 6 | 7}`, string>
+>
+
 type RequestRow = RequestTable
 
 /** An empty text is no filter. */
@@ -98,6 +104,9 @@ export interface Queries {
   readonly joinCode: PreparedQuery<{ readonly codeHash: string; readonly nowMs: number }, JoinCodeTable>
   readonly joinKey: PreparedQuery<{ readonly key: string; readonly nowMs: number }, JoinCodeTable>
   readonly joinCodes: PreparedQuery<{ readonly nowMs: number }, JoinCodeTable>
+  readonly revokedDelegations: PreparedQuery<{ readonly deviceId: string }, RevokedDelegationTable>
+  /** Of the ids in a chain, as many as one can have, those that were revoked. */
+  readonly revokedAmong: PreparedQuery<ChainKey, Pick<RevokedDelegationTable, 'subject'>>
   readonly auditRows: PreparedQuery<{ readonly after: number; readonly limit: number }, AuditTable>
   readonly auditOldest: PreparedQuery<AuditKey, AuditTable>
   readonly auditNewest: PreparedQuery<AuditKey, AuditTable>
@@ -106,6 +115,8 @@ export interface Queries {
     Schema['change_log']
   >
 }
+
+const CHAIN_PLACES = ['id0', 'id1', 'id2', 'id3', 'id4', 'id5', 'id6', 'id7'] as const
 
 export function prepareQueries(db: Kysely<Schema>): Queries {
   return {
@@ -244,6 +255,21 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
         .where('expires_at_ms', '>', value('nowMs'))
         .orderBy('created_at_ms')
         .orderBy('code_id'),
+    ),
+    revokedDelegations: prepareQuery(value =>
+      db
+        .selectFrom('revoked_delegation')
+        .selectAll()
+        .where('device_id', '=', value('deviceId'))
+        .orderBy('revoked_at_ms')
+        .orderBy('subject'),
+    ),
+    revokedAmong: prepareQuery(value =>
+      db
+        .selectFrom('revoked_delegation')
+        .select('subject')
+        .where('device_id', '=', value('deviceId'))
+        .where('subject', 'in', CHAIN_PLACES.map(value)),
     ),
     auditRows: prepareQuery(value =>
       db

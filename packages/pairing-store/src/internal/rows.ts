@@ -127,6 +127,8 @@ export function toChange(row: ChangeTable): StoreChange | null {
       return { sequence, kind, requestId: subject, deviceId }
     case 'request-closed':
       return { sequence, kind, requestId: subject, deviceId, outcome: row.outcome as never }
+    case 'delegation-revoked':
+      return { sequence, kind, deviceId, subject }
     case 'gateway-token-changed':
       return { sequence, kind, generationId: subject }
     case 'settings-changed':

@@ -10,6 +10,7 @@ export interface Schema {
   device_token: DeviceTokenTable
   audit: AuditTable
   join_code: JoinCodeTable
+  revoked_delegation: RevokedDelegationTable
 }
 
 /** One row. `last_sequence` is drawn from in every transaction that changes trust: its row lock orders them. */
@@ -154,4 +155,15 @@ export interface JoinCodeTable {
   /** The device that it let in. */
   spent_by: string | null
   spent_at_ms: number | null
+}
+
+/** A delegation, or a key that one was given to, that is good for nothing any more, with everything below it. */
+export interface RevokedDelegationTable {
+  /** The device that it stems from. */
+  device_id: string
+  /** The id of the delegation, or of the holder's key. */
+  subject: string
+  revoked_at_ms: number
+  /** `store-writer`, or a device id. */
+  revoked_by: string
 }

@@ -10,6 +10,7 @@ import { admit, review } from '../admission.ts'
 import type { AuditEntry, AuditHead, AuditQuery, AuditVerdict } from '../audit.ts'
 import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
+import { revokeDelegation, toRevokedDelegation } from '../delegations.ts'
 import { narrowDevice, reinstateDevice, renameDevice, revokeDevice, revokeRegistered } from '../devices.ts'
 import {
   type Invitation,
@@ -31,6 +32,7 @@ import type {
   PreregisterAnswer,
   RegisterAnswer,
   RejectAnswer,
+  RevokeDelegationAnswer,
   RevokeRegisteredAnswer,
   TokenAnswer,
   WithdrawAnswer,
@@ -42,6 +44,7 @@ import type {
   GatewaySettings,
   JoinCodeRecord,
   RequestRecord,
+  RevokedDelegation,
   TokenGeneration,
 } from '../records.ts'
 import { type LocalRegistration, registerLocal } from '../registration.ts'
@@ -245,6 +248,21 @@ export class SqlStore implements PairingStore {
   async reinstateDevice(deviceId: DeviceId, options: { readonly by: Actor }): Promise<DeviceAnswer> {
     const { by } = actorOf(options)
     return this.#mutate(tx => reinstateDevice(tx, deviceId, by))
+  }
+
+  async revokeDelegation(
+    deviceId: DeviceId,
+    options: { readonly by: Actor; readonly subject: string },
+  ): Promise<RevokeDelegationAnswer> {
+    const { by } = actorOf(options)
+    return this.#mutate(tx => revokeDelegation(tx, deviceId, by, options.subject))
+  }
+
+  async listRevokedDelegations(deviceId: DeviceId): Promise<readonly RevokedDelegation[]> {
+    const id = parseDeviceId(deviceId)
+    if (id === null) return []
+    const rows = await this.#driver.all(this.#queries.revokedDelegations, { deviceId: id })
+    return rows.map(toRevokedDelegation)
   }
 
   async issueDeviceToken(
