@@ -25,7 +25,7 @@ const OWNED: readonly { readonly what: string; readonly use: RegExp; readonly ow
     {
       what: 'the environment',
       use: /\bprocess\s*\.\s*env\b/,
-      owners: [IDENTITY, OPENCLAW, 'packages/spawner/src/spawn-agent.ts'],
+      owners: [IDENTITY, OPENCLAW, SPAWNER, 'packages/spawner/src/spawn-agent.ts'],
     },
     {
       what: 'the home folder',

@@ -89,6 +89,8 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   GATEWAY_TOKEN_UNUSABLE: null,
   GATEWAY_UNPINNED: 'Name the gateway that is meant: --gateway-id, as it prints it when it starts.',
   GATEWAY_UNPROVEN: null,
+  DELEGATION_UNSUPPORTED: null,
+  DELEGATION_UNAVAILABLE: null,
   PROTOCOL_UNEXPECTED: null,
   HANDSHAKE_TIMEOUT: null,
   GATEWAY_HUNG_UP: null,

@@ -34,6 +34,11 @@ const WRITABLE_BY_OTHERS = 0o022
  * else may have written it, or it cannot be read.
  */
 export async function readGatewayNote(location: StateLocation): Promise<GatewayNote | null> {
+  return readGatewayNoteSync(location)
+}
+
+/** {@link readGatewayNote} for callers that cannot wait: it is one small file. */
+export function readGatewayNoteSync(location: StateLocation): GatewayNote | null {
   const bytes = readOwned(location.directory, null, FILE, WRITABLE_BY_OTHERS, readSurroundings())
   return bytes === null ? null : parseNote(bytes.toString('utf8'))
 }

@@ -10,7 +10,7 @@ import { chooseLocation, type LocationOptions, type StateLocation } from './inte
 import { runAsync } from './internal/steps.ts'
 import { readSurroundings } from './internal/surroundings.ts'
 
-export { type GatewayNote, readGatewayNote, writeGatewayNote } from './gateway-note.ts'
+export { type GatewayNote, readGatewayNote, readGatewayNoteSync, writeGatewayNote } from './gateway-note.ts'
 export type { PrivatePath } from './internal/private-path.ts'
 export { quoted as shellWord } from './internal/shell-words.ts'
 export type { LocationOptions, StateLocation } from './internal/state-location.ts'

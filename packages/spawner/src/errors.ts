@@ -4,6 +4,21 @@ import type { PeerRefusal } from './peer-refusal.ts'
 /** How far a handshake had come: dialling, waiting for the gateway's challenge, or for its answer to `connect`. */
 export type HandshakeStep = 'dial' | 'challenge' | 'hello'
 
+/**
+ * Why what a child was given cannot be read: the marker names no place; the descriptor is not open, or no pipe; it was read
+ * before, or the parent died before it wrote; it took too long; the file is not there (any more), is another user's or open
+ * to others, or cannot be taken away; what came is not a delegation.
+ */
+export type DelegationLoss =
+  | 'marker'
+  | 'descriptor'
+  | 'empty'
+  | 'timeout'
+  | 'file-absent'
+  | 'file-foreign'
+  | 'file-fixed'
+  | 'malformed'
+
 /** Everything the spawner package can fail at, and the facts it hands over when it does. No fact is secret. */
 export interface SpawnerFailures {
   /** This install has no identity yet. Connecting never makes one. */
@@ -41,6 +56,19 @@ export interface SpawnerFailures {
     /** The gateway that it says it is, where that is another one. */
     readonly found: DeviceId | null
     readonly reason: 'absent' | 'another' | 'signature-invalid'
+    readonly fix: string
+  }
+  /** No right of its own can be given to a child here: the gateway, or this connection, does not speak `holdfast/1`. */
+  DELEGATION_UNSUPPORTED: { readonly reason: 'protocol' | 'connection'; readonly fix: string }
+  /**
+   * This process was given a right of its own, and what it was given cannot be read. It does not fall back to the install's
+   * key.
+   */
+  DELEGATION_UNAVAILABLE: {
+    /** The variable that marks it. */
+    readonly variable: string
+    readonly place: string
+    readonly reason: DelegationLoss
     readonly fix: string
   }
   /** Whoever answers does not speak the gateway protocol. */
@@ -110,6 +138,8 @@ const sentences: Sentences = {
   GATEWAY_TOKEN_UNUSABLE: d => `${d.path} does not hold a token. ${d.fix}`,
   GATEWAY_UNPINNED: d => `no gateway id is known for ${d.url}. ${d.fix}`,
   GATEWAY_UNPROVEN: d => `${d.url} is not gateway ${d.expected} (${d.reason}). ${d.fix}`,
+  DELEGATION_UNSUPPORTED: d => `no delegation can be made here (${d.reason}). ${d.fix}`,
+  DELEGATION_UNAVAILABLE: d => `${d.variable} names ${d.place}, which cannot be used (${d.reason}). ${d.fix}`,
   PROTOCOL_UNEXPECTED: d => `${d.url} is no gateway (${d.step}: ${d.found}). ${d.fix}`,
   HANDSHAKE_TIMEOUT: d => `${d.url} fell silent (${d.step}, ${d.limitMs} ms). ${d.fix}`,
   GATEWAY_HUNG_UP: d =>

@@ -192,19 +192,6 @@ async function createJoinCodes({ schema }: Kysely<Schema>, { keyed }: Dialect): 
 }
 
 async function addHoldfastProofs({ schema }: Kysely<Schema>): Promise<void> {
-    .execute()
-    .addColumn('subject', 'text', c => c.notNull())
-  await schema.alterTable('join_code').addColumn('join_key', 'text').execute()
-    .addColumn('revoked_at_ms', 'bigint', c => c.notNull())
-    .createTable('revoked_delegation')
-  await schema.createIndex('join_code_key').on('join_code').column('join_key').execute()
-    .$call(table => endTable(table, keyed))
-  await schema
-    .addColumn('device_id', 'text', c => c.notNull().references('device.device_id'))
-    .addColumn('revoked_by', 'text', c => c.notNull())
-    .addPrimaryKeyConstraint('revoked_delegation_key', ['device_id', 'subject'])
-  await schema.alterTable('device').addColumn('holdfast_proven_at_ms', 'bigint').execute()
-async function addHoldfastProofs({ schema }: Kysely<Schema>): Promise<void> {
   await schema.alterTable('device').addColumn('holdfast_proven_at_ms', 'bigint').execute()
   await schema.alterTable('join_code').addColumn('join_key', 'text').execute()
   await schema.createIndex('join_code_key').on('join_code').column('join_key').execute()
