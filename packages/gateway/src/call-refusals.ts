@@ -4,9 +4,14 @@ import type { Actor } from '@holdfast/pairing-store'
 import { isText } from './call-params.ts'
 import { CallError, type Connection } from './connection.ts'
 
-/** Whoever calls: the connection's device, with what the connection holds. @throws {@link CallError} without a device */
-export function actorOf({ deviceId, role, scopes }: Connection, act: string): Actor {
+/**
+ * Whoever calls: the connection's device, with what the connection holds. What it does would outlive a child.
+ *
+ * @throws {@link CallError} without a device, and for a delegated connection
+ */
+export function actorOf({ deviceId, role, scopes, delegation }: Connection, act: string): Actor {
   if (deviceId === null) throw denied(act, 'DEVICE_REQUIRED')
+  if (delegation !== null) throw denied(act, 'DELEGATED')
   return { kind: 'device', deviceId, role, scopes }
 }
 

@@ -22,6 +22,7 @@ import {
   type ReadAttempt,
   readAttempt,
 } from './connect-attempt.ts'
+import { delegationIn, toConnectionDelegation } from './delegation-watch.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { faultyPart } from './gate-events.ts'
@@ -255,7 +256,20 @@ export class ConnectHandshake {
       if (this.#state !== 'deciding') return
       const delayMs = decision.rule === '3' ? this.#delayOf(asked.params) : 0
       this.#refuseBy(decision, refusal, { deviceId, delayMs })
-    } else if (this.#state === 'deciding') this.#admit(admission, session, asked)
+    } else if (this.#state === 'deciding') {
+      const excess = this.#excess(admission, session)
+      if (excess === null) this.#admit(admission, session, asked)
+      else this.#refuseBy(admission.decision, excess, { deviceId })
+    }
+  }
+
+  /** Of a child only now is known whose it is, and so how many there are. */
+  #excess({ decision }: Admission, session: Session): Refusal | null {
+    const delegation = delegationIn(decision)
+    if (delegation === null) return null
+    const { sessions, limits, delegations } = this.#desk
+    if (sessions.isFull(session, limits.connectionsPerDevice)) return { code: 'sockets-full' }
+    return delegations.excess(session, delegation)
   }
 
   #admit(admission: Admission & { outcome: 'admitted' }, session: Session, asked: Asked): void {
@@ -266,7 +280,9 @@ export class ConnectHandshake {
     const credential = decision.facts.credential.kind
     // Rule 3 comes before every admission.
     if (credential === 'wrong') throw new TypeError('admitted with a wrong credential')
-    const peer = { socket: this.#socket, deviceId, role, scopes, credential, rule }
+    const verified = delegationIn(decision)
+    const delegation = verified === null ? null : toConnectionDelegation(verified)
+    const peer = { socket: this.#socket, deviceId, role, scopes, credential, rule, delegation }
     const connection = new LiveConnection(peer, desk.host)
     session.generationId = generationId
     session.connection = connection
@@ -285,10 +301,23 @@ export class ConnectHandshake {
     const { source } = this.#origin
     const { connectionId } = connection
     desk.events.emit(
-      { event: 'admitted', connectionId, deviceId, role, scopes, rule, registered, source },
+      {
+        event: 'admitted',
+        connectionId,
+        deviceId,
+        role,
+        scopes,
+        rule,
+        registered,
+        source,
+        ...(delegation !== null && {
+          delegation: { holderId: delegation.holderId, depth: delegation.depth },
+        }),
+      },
       decision,
     )
     desk.introduce(connection)
+    if (delegation !== null) desk.delegations.follow(connection)
     const payload = helloOk({
       connection,
       protocol: asked.protocol,
@@ -309,6 +338,7 @@ export class ConnectHandshake {
   #isTooMany(session: Session): boolean {
     const { sessions, limits, policy } = this.#desk
     if (session.deviceId === null && policy.deviceless === null) return false
+    if (session.isDelegated) return false
     return sessions.isFull(session, limits.connectionsPerDevice)
   }
 

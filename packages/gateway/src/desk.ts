@@ -4,6 +4,7 @@ import type { PairingStore } from '@holdfast/pairing-store'
 import type { Budgets } from './budgets.ts'
 import type { GateClock } from './clock.ts'
 import type { ConnectHandshake } from './connect.ts'
+import type { DelegationWatch } from './delegation-watch.ts'
 import type { EventOutlet } from './gate-events.ts'
 import type { CurrentToken } from './gateway-token.ts'
 import type { GateLimits } from './limits.ts'
@@ -27,6 +28,7 @@ export interface Desk {
   readonly waiting: Budgets<ConnectHandshake>
   readonly delays: WrongTokenDelays
   readonly sessions: LiveSessions
+  readonly delegations: DelegationWatch
   readonly unfinished: UnfinishedMessages
   readonly events: EventOutlet
   readonly host: ConnectionHost

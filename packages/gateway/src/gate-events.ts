@@ -19,6 +19,8 @@ export type GateEvent =
       /** Did the device become known by this very connection? */
       readonly registered: boolean
       readonly source: string
+      /** Only of a child that was admitted by a delegation: the id of its own key, and how far below the device it is. */
+      readonly delegation?: { readonly holderId: DeviceId; readonly depth: number }
     }
   | {
       readonly event: 'refused'
@@ -35,6 +37,14 @@ export type GateEvent =
       readonly requestId: string
       readonly deviceId: DeviceId
       readonly outcome: RequestOutcome
+    }
+  /** A child's right is nearly over: its connection ends then, unless it is renewed. */
+  | {
+      readonly event: 'delegation-expiring'
+      readonly connectionId: string
+      readonly deviceId: DeviceId | null
+      readonly holderId: DeviceId
+      readonly expiresAtMs: number
     }
   | {
       readonly event: 'closed'

@@ -19,6 +19,7 @@ import { Budgets } from './budgets.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { ConnectHandshake, type SocketPeer } from './connect.ts'
 import type { Connection } from './connection.ts'
+import { DelegationWatch } from './delegation-watch.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { EventOutlet, faultyPart, type GateEvent } from './gate-events.ts'
@@ -231,7 +232,12 @@ class WebSocketGate implements Gate {
       deviceless: deviceless === undefined ? null : ([...deviceless.scopes] as Scope[]),
       allowOpenClawProof: this.#options.allowOpenClawProof ?? false,
     }
-    const callDesk = new CallDesk(methods, { events: this.#events, callsInFlight: limits.callsInFlight })
+    const watched = { store, identity, clock: this.#clock, sessions: this.#sessions, events: this.#events }
+    const delegations = new DelegationWatch(watched)
+    const callDesk = new CallDesk(
+      { ...delegations.methods, ...methods },
+      { events: this.#events, callsInFlight: limits.callsInFlight },
+    )
     return {
       store,
       identity,
@@ -244,6 +250,7 @@ class WebSocketGate implements Gate {
       waiting: new Budgets(limits.waitingForAnswer, below => randomInt(below)),
       delays: new WrongTokenDelays(limits.wrongTokenDelayMs),
       sessions: this.#sessions,
+      delegations,
       unfinished: new UnfinishedMessages(limits),
       events: this.#events,
       host: {

@@ -1,7 +1,13 @@
 export { keepAuditHead, readAuditHead } from './audit-head-file.ts'
 export type { AuditHeadKeeper } from './audit-watch.ts'
 export type { GateClock } from './clock.ts'
-export { type CallContext, CallError, type CallHandler, type Connection } from './connection.ts'
+export {
+  type CallContext,
+  CallError,
+  type CallHandler,
+  type Connection,
+  type ConnectionDelegation,
+} from './connection.ts'
 export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayError } from './errors.ts'
 export { createGate, type Gate } from './gate.ts'
 export type { GateEvent, GateMessage } from './gate-events.ts'

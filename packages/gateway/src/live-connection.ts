@@ -12,7 +12,7 @@ import {
 import type { DeviceId } from '@holdfast/identity'
 import { WebSocket } from 'ws'
 import type { GateClock } from './clock.ts'
-import type { CallContext, CallHandler, Connection } from './connection.ts'
+import type { CallContext, CallHandler, Connection, ConnectionDelegation } from './connection.ts'
 import type { EventOutlet } from './gate-events.ts'
 import { createGuardedAbort } from './guarded-abort.ts'
 import { closeSocket } from './internal/socket-closing.ts'
@@ -30,6 +30,7 @@ export interface Admitted {
   readonly scopes: readonly Scope[]
   readonly credential: Connection['credential']
   readonly rule: RuleId
+  readonly delegation: ConnectionDelegation | null
 }
 
 /** What its gate lends to each connection. */
@@ -52,6 +53,8 @@ export class LiveConnection implements Connection {
   readonly credential: Connection['credential']
   readonly rule: RuleId
   readonly socket: WebSocket
+  /** Renewed while it lives. */
+  delegation: ConnectionDelegation | null
   /** Calls that are being answered. */
   callsInFlight = 0
   callHandler: CallHandler | null = null
@@ -72,11 +75,17 @@ export class LiveConnection implements Connection {
     this.scopes = admitted.scopes
     this.credential = admitted.credential
     this.rule = admitted.rule
+    this.delegation = admitted.delegation
     this.#host = host
     this.socket.on('pong', () => {
       this.heard = true
     })
     if (host.answersCalls) this.#readCalls()
+  }
+
+  /** Are its frames calls that the gate reads, rather than the author's own? */
+  get readsCalls(): boolean {
+    return this.#host.answersCalls || this.callHandler !== null
   }
 
   holds(scope: string): boolean {

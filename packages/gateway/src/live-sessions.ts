@@ -1,4 +1,4 @@
-import { answerTo, CUT_CLOSE_CODE, type Refusal } from '@holdfast/handshake'
+import { answerTo, CUT_CLOSE_CODE, type Refusal, rootOf } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import type { AdmissionAttempt, PairingStore, StoreChange } from '@holdfast/pairing-store'
 import type { GateClock } from './clock.ts'
@@ -10,8 +10,11 @@ const PROBE_INTERVAL_MS = 5_000
 
 /** A session from before its facts are read until its socket is closed. */
 export interface Session {
-  readonly attempt: AdmissionAttempt
+  /** A child that renews its delegation brings another one. */
+  attempt: AdmissionAttempt
+  /** Of a child, the device that it says it stems from: proven only once it is admitted. */
   readonly deviceId: DeviceId | null
+  readonly isDelegated: boolean
   /** The generation of the gateway token that it showed, or `null`. */
   generationId: string | null
   /** `null` while it is decided on. */
@@ -55,10 +58,14 @@ export class LiveSessions {
   }
 
   list(attempt: AdmissionAttempt): Session {
-    const deviceId = attempt.proof.verdict === 'verified' ? attempt.proof.proof.deviceId : null
+    const { proof, credential } = attempt
+    const proven = proof.verdict === 'verified' ? proof.proof.deviceId : null
+    const isDelegated = credential.kind === 'delegation'
+    const deviceId = isDelegated && proven !== null ? rootOf(credential.chain) : proven
     const session: Session = {
       attempt,
       deviceId,
+      isDelegated,
       generationId: null,
       connection: null,
       stale: false,
@@ -84,8 +91,21 @@ export class LiveSessions {
   /** Does the device have that many sessions beside this one? Those without a device count together, once admitted. */
   isFull(session: Session, limit: number): boolean {
     const { deviceId } = session
-    if (deviceId !== null) return (this.#byDevice.get(deviceId)?.size ?? 0) > limit
+    if (deviceId !== null) return this.siblings(session).length >= limit
     return this.connections().filter(connection => connection.deviceId === null).length >= limit
+  }
+
+  /** Further sessions of the same device: those of children count once they are admitted, since anybody can name a device. */
+  siblings(session: Session): readonly Session[] {
+    const all = session.deviceId === null ? undefined : this.#byDevice.get(session.deviceId)
+    return [...(all ?? [])].filter(
+      each => each !== session && (!each.isDelegated || each.connection !== null),
+    )
+  }
+
+  find(connectionId: string): Session | null {
+    for (const session of this.#all) if (session.connection?.connectionId === connectionId) return session
+    return null
   }
 
   connections(): LiveConnection[] {
@@ -138,8 +158,7 @@ export class LiveSessions {
     if (session.deviceId === null) return null
     const decision = await this.#store.review(session.attempt)
     if (decision.outcome === 'admitted') return null
-    const revoked = decision.outcome === 'refused' && decision.refusal.code === 'device-revoked'
-    return { code: revoked ? 'device-revoked' : 'scopes-narrowed' }
+    return reasonOfCut(decision.outcome === 'refused' ? decision.refusal : null)
   }
 
   #onChange(change: StoreChange): void {
@@ -205,6 +224,14 @@ export class LiveSessions {
       this.#probing = false
     }
   }
+}
+
+/** What a live socket is told where the rules would not admit it now. */
+function reasonOfCut(refusal: Refusal | null): Refusal {
+  if (refusal?.code === 'device-revoked') return { code: 'device-revoked' }
+  const flaw = refusal?.code === 'delegation-insufficient' ? refusal.flaw : null
+  if (flaw === 'revoked') return { code: 'delegation-revoked' }
+  return { code: flaw === 'expired' ? 'delegation-expired' : 'scopes-narrowed' }
 }
 
 /** End a live connection by a refusal. One that waiting cannot cure ends with 4001, whatever a `connect` would be told. */

@@ -3,6 +3,9 @@ import { type CallContext, CallError, type CallHandler } from './connection.ts'
 import type { EventOutlet } from './gate-events.ts'
 import type { LiveConnection } from './live-connection.ts'
 
+/** The call by which a child brings a newer delegation over the connection that it has. */
+export const RENEW_METHOD = 'delegation.renew'
+
 /** One method that a gate answers. */
 export interface GateMethod {
   /** What a connection must hold to call it: all of them. Empty: any admitted connection may. */
@@ -49,6 +52,14 @@ export class CallDesk {
     const method = this.#methods.get(call.method)
     if (method === undefined && connection.callHandler === null) {
       return { code: 'INVALID_REQUEST', message: 'unknown method', details: { code: 'METHOD_UNKNOWN' } }
+    }
+    const calls = connection.delegation?.calls ?? null
+    if (calls !== null && call.method !== RENEW_METHOD && !calls.includes(call.method)) {
+      return {
+        code: 'FORBIDDEN',
+        message: 'call not delegated',
+        details: { code: 'CALL_NOT_DELEGATED', calls },
+      }
     }
     const missing = method?.scopes.filter(scope => !connection.holds(scope)) ?? []
     if (missing.length > 0) {

@@ -1,11 +1,12 @@
 import type { CredentialFact } from './credential.ts'
+import { type DelegationVerdict, isVerifiedDelegation } from './delegation.ts'
 import { isVerifiedProof, type ProofVerdict } from './proof.ts'
-import type { PairingReason, Refusal, RequestCap } from './refusals.ts'
+import type { DelegationGap, PairingReason, Refusal, RequestCap } from './refusals.ts'
 import { meetScopes, missingScopes, type Role, type RoleTable, type Scope, type Wish } from './scopes.ts'
 import type { ConnectionOrigin } from './upgrade-rules.ts'
 
-/** The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 11 is kept for delegations. */
-export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '7a' | '8' | '9' | '10' | '10a' | '12' | '13'
+/** The rules of a `connect`, in the order in which they are asked. 0 and 1 come before one; 7a is of devices, 11 of their children. */
+export type RuleId = '2' | '3' | '4' | '5' | '6' | '7' | '7a' | '8' | '9' | '10' | '10a' | '11' | '12' | '13'
 
 /** How a device came to be known: registered itself under a gateway token, by a person's yes; or a tombstone. */
 export type Trust = 'trusted-local' | 'approved' | 'revoked'
@@ -50,7 +51,7 @@ export interface AdmissionFacts {
   readonly proof: ProofVerdict
   readonly origin: ConnectionOrigin
   readonly policy: AdmissionPolicy
-  /** `null`: the store does not know the device. */
+  /** `null`: the store does not know the device. Where a delegation is shown, the device is the one that it stems from. */
   readonly device: DeviceFacts | null
   /** Is there room for one more open request, or is this wish's request open already? */
   readonly room: { readonly ok: true } | { readonly ok: false; readonly cap: RequestCap }
@@ -89,7 +90,6 @@ const WRONG_CREDENTIAL = {
   'gateway-token': 'token-mismatch',
   'device-token': 'device-token-mismatch',
   'join-code': 'join-code-invalid',
-  delegation: 'delegation-insufficient',
 } as const
 
 const credentialRule: AdmissionRule = {
@@ -152,10 +152,12 @@ const downgradeRule: AdmissionRule = {
 const revokedRule: AdmissionRule = {
   id: '8',
   asks: 'was the device, or this role of it, revoked?',
-  decide: ({ device }) =>
-    device !== null && (device.trust === 'revoked' || device.roleRevoked)
-      ? refuse({ code: 'device-revoked' })
-      : null,
+  decide: ({ device, credential }) => {
+    // Who cannot show a right that stems from the device learns nothing of it.
+    if (credential.kind === 'delegation' && credential.delegation.verdict !== 'verified') return null
+    const revoked = device !== null && (device.trust === 'revoked' || device.roleRevoked)
+    return revoked ? refuse({ code: 'device-revoked' }) : null
+  },
 }
 
 const grantRule: AdmissionRule = {
@@ -163,6 +165,7 @@ const grantRule: AdmissionRule = {
   asks: 'does what a person gave cover the wish?',
   decide: facts => {
     const grant = facts.device?.grant ?? null
+    if (isDelegated(facts)) return null
     if (grant === null || lacking(facts, grant).length > 0) return null
     return { outcome: 'admitted', scopes: provenWish(facts).scopes, registers: false }
   },
@@ -172,7 +175,7 @@ const localRule: AdmissionRule = {
   id: '10',
   asks: 'is it this machine under local trust, and the wish within the ceiling?',
   decide: facts => {
-    const reach = localReach(facts)
+    const reach = isDelegated(facts) ? null : localReach(facts)
     if (reach === null || lacking(facts, reach).length > 0) return null
     const registers = facts.device === null
     if (registers && !(facts.credential.kind === 'gateway-token' && facts.credential.registers)) return null
@@ -191,6 +194,37 @@ const joinRule: AdmissionRule = {
     if (credential.role !== role || lacking(facts, credential.scopes).length > 0) return null
     return { outcome: 'admitted', scopes, registers: device === null }
   },
+}
+
+const delegationRule: AdmissionRule = {
+  id: '11',
+  asks: 'is it by a delegation: valid, with the wish within every link and within what its device has now?',
+  decide: facts => {
+    const { credential } = facts
+    if (credential.kind !== 'delegation') return null
+    const { delegation: answer } = credential
+    if (answer.verdict === 'flawed') return insufficient(answer.flaw, answer.link)
+    const { delegation } = answer
+    const { role, scopes } = provenWish(facts)
+    if (delegation.role !== role) return insufficient('role-missing', 1)
+    for (const [at, link] of delegation.links.entries()) {
+      const missing = lacking(facts, link.scopes)
+      if (missing.length > 0) return insufficient('scopes-missing', at + 1, missing)
+    }
+    const held = localReach(facts) ?? facts.device?.grant ?? null
+    const missing = lacking(facts, held ?? [])
+    if (held === null || missing.length > 0) return insufficient('device-insufficient', 0, missing)
+    return { outcome: 'admitted', scopes, registers: false }
+  },
+}
+
+function insufficient(flaw: DelegationGap, link: number, missing: readonly Scope[] = []): Outcome {
+  return refuse({ code: 'delegation-insufficient', flaw, link, missing })
+}
+
+/** What a child is let in by is its delegation alone: what the device itself may have bounds it, and gives it nothing. */
+function isDelegated({ credential }: AdmissionFacts): boolean {
+  return credential.kind === 'delegation'
 }
 
 const askRule: AdmissionRule = {
@@ -227,6 +261,7 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
   grantRule,
   localRule,
   joinRule,
+  delegationRule,
   askRule,
   roomRule,
 ]
@@ -238,11 +273,15 @@ export const ADMISSION_RULES: readonly AdmissionRule[] = [
  * It grants what was wished, never more and never less (a peer without a device has its fixed list), and taking a grant,
  * a credential, locality or a part of the ceiling away never turns another answer into an admission.
  *
- * @throws TypeError for a proof that this process did not verify, whatever its shape.
+ * @throws TypeError for a proof or a delegation that this process did not verify, whatever its shape.
  */
 export function decide(facts: AdmissionFacts): Decision {
   if (facts.proof.verdict === 'verified' && !isVerifiedProof(facts.proof.proof)) {
     throw new TypeError('a proof that was not verified in this process')
+  }
+  const { credential } = facts
+  if (credential.kind === 'delegation' && !isTrueVerdict(credential.delegation)) {
+    throw new TypeError('a delegation that was not verified in this process')
   }
   for (const rule of ADMISSION_RULES) {
     const outcome = rule.decide(facts)
@@ -250,6 +289,10 @@ export function decide(facts: AdmissionFacts): Decision {
   }
   // Rules 12 and 13 between them answer every case.
   throw new TypeError('the admission rules are not total')
+}
+
+function isTrueVerdict(answer: DelegationVerdict): boolean {
+  return answer.verdict === 'flawed' || isVerifiedDelegation(answer.delegation)
 }
 
 /** What the device signed that it wishes. Rules 4 to 7 let nothing else pass. */

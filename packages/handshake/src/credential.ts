@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { DeviceId } from '@holdfast/identity'
+import type { DelegationVerdict } from './delegation.ts'
 import type { AuthClaim } from './messages.ts'
 import type { Role, Scope } from './scopes.ts'
 
@@ -13,7 +15,7 @@ export type PresentedCredential =
   /** The public key of a join code that has signed the transcript. */
   | { readonly kind: 'join-key'; readonly key: string }
   /** The links as they came, bound to the key that was proven, and not looked into yet. */
-  | { readonly kind: 'delegation'; readonly chain: readonly string[] }
+  | { readonly kind: 'delegation'; readonly chain: readonly string[]; readonly gatewayId: DeviceId }
   | { readonly kind: 'wrong'; readonly presented: 'gateway-token' | 'join-code' }
 
 /** The same, as a fact: what the store knows of it has been read. */
@@ -32,8 +34,10 @@ export type CredentialFact =
     }
   | {
       readonly kind: 'wrong'
-      readonly presented: 'gateway-token' | 'device-token' | 'join-code' | 'delegation'
+      readonly presented: 'gateway-token' | 'device-token' | 'join-code'
     }
+  /** Looked into, with the key of its device as the store has it. */
+  | { readonly kind: 'delegation'; readonly delegation: DelegationVerdict }
 
 /** Device tokens begin with this, which tells them from gateway tokens in the same field. */
 export const DEVICE_TOKEN_PREFIX = 'hfd_'

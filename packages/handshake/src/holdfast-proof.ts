@@ -225,7 +225,7 @@ function misdirection({ device }: HoldfastConnect, context: HoldfastVerifyContex
 /** Checked against the transcript of the frame itself, so that rule 3 speaks before rule 6 does. */
 function presentedBy(
   { credential }: HoldfastConnect,
-  { token }: HoldfastVerifyContext,
+  { token, gatewayId }: HoldfastVerifyContext,
   transcript: Uint8Array,
 ): PresentedCredential {
   switch (credential.kind) {
@@ -242,7 +242,7 @@ function presentedBy(
         : { kind: 'wrong', presented: 'join-code' }
     }
     case 'delegation':
-      return { kind: 'delegation', chain: credential.chain }
+      return { kind: 'delegation', chain: credential.chain, gatewayId }
   }
 }
 

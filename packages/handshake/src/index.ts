@@ -98,6 +98,7 @@ export {
   type AnswerContext,
   answerTo,
   CUT_CLOSE_CODE,
+  type DelegationGap,
   type PairingReason,
   type PeerAnswer,
   type Refusal,

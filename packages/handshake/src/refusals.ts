@@ -1,9 +1,18 @@
 import type { FrameProblem } from './codec.ts'
+import type { DelegationFlaw } from './delegation.ts'
 import { type PeerError, PROTOCOL_RANGE } from './messages.ts'
 import type { Scope } from './scopes.ts'
 
 /** Why a wish needs a person, in OpenClaw's words. */
 export type PairingReason = 'not-paired' | 'role-upgrade' | 'scope-upgrade'
+
+/** Why a delegation does not do: what is wrong with the chain, or what was asked for beyond it. */
+export type DelegationGap =
+  | DelegationFlaw
+  | 'role-missing'
+  | 'scopes-missing'
+  /** The device that it stems from has less by now, or from there. */
+  | 'device-insufficient'
 
 /** Which bound on open requests was met. */
 export type RequestCap = 'device-role' | 'source' | 'total'
@@ -31,7 +40,13 @@ export type Refusal =
   | { readonly code: 'token-mismatch' }
   | { readonly code: 'device-token-mismatch' }
   | { readonly code: 'join-code-invalid' }
-  | { readonly code: 'delegation-insufficient' }
+  /** `link`: which of the chain, from 1; 0 where it is the chain as a whole, or the device that it stems from. */
+  | {
+      readonly code: 'delegation-insufficient'
+      readonly flaw: DelegationGap
+      readonly link: number
+      readonly missing: readonly Scope[]
+    }
   // Rules 4 to 7a
   | { readonly code: 'device-required' }
   | { readonly code: 'device-auth-invalid' }
@@ -57,6 +72,10 @@ export type Refusal =
   // Of a live socket
   | { readonly code: 'scopes-narrowed' }
   | { readonly code: 'token-rotated' }
+  | { readonly code: 'delegation-expired' }
+  | { readonly code: 'delegation-revoked' }
+  /** So many children, or connections, as a link allows. */
+  | { readonly code: 'delegation-full'; readonly cap: 'children' | 'connections'; readonly link: number }
   // Inability of the gateway: it refuses rather than guess
   | { readonly code: 'store-unavailable' }
   | { readonly code: 'shutting-down' }
@@ -175,6 +194,9 @@ const ROWS: Readonly<Record<RefusalCode, Row>> = {
 
   'scopes-narrowed': notPaired('AUTH_SCOPE_MISMATCH', 'scopes narrowed', { closeCode: CUT_CLOSE_CODE }),
   'token-rotated': later(1012, null, 'gateway token rotated'),
+  'delegation-expired': later(1012, null, 'delegation expired'),
+  'delegation-revoked': notPaired('AUTH_SCOPE_MISMATCH', 'delegation revoked', { closeCode: CUT_CLOSE_CODE }),
+  'delegation-full': later(1013, null, 'too many children or connections of a delegation'),
 
   'store-unavailable': later(1013, null, 'pairing store unavailable'),
   'shutting-down': later(1012, null, 'gateway shutting down'),

@@ -1,4 +1,4 @@
-import { type Decision, decide, isVerifiedProof, type Refusal } from '@holdfast/handshake'
+import { type Decision, decide, isVerifiedProof, type Refusal, rootOf } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import { isPairingStoreError } from './errors.ts'
 import {
@@ -65,6 +65,7 @@ async function admitWithNotes(reader: Reader, attempt: AdmissionAttempt, mutate:
 
 /** From its first admission by `holdfast/1` on a device is let in by nothing weaker: that has to be written down, once. */
 function isFirstHoldfastProof(attempt: AdmissionAttempt, { facts }: Decision): boolean {
+  if (attempt.credential.kind === 'delegation') return false
   return facts.device?.provenByHoldfast !== true && proofOf(attempt)?.family === 'holdfast/1'
 }
 
@@ -173,12 +174,18 @@ function admitted(
   return {
     outcome: 'admitted',
     decision,
-    deviceId: proofOf(attempt)?.deviceId ?? null,
+    deviceId: deviceIdOf(attempt),
     scopes: decision.scopes,
     registered: decision.registers,
     generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
     deviceToken,
   }
+}
+
+/** Whose connection it is: the device that proved itself, or the one that a child's delegation stems from. */
+function deviceIdOf({ credential, proof }: AdmissionAttempt): DeviceId | null {
+  if (credential.kind === 'delegation') return rootOf(credential.chain)
+  return proof.verdict === 'verified' ? proof.proof.deviceId : null
 }
 
 function refused(decision: Decision, refusal: Refusal): Admission {

@@ -43,7 +43,7 @@ export type Admission =
   | {
       readonly outcome: 'admitted'
       readonly decision: Decision
-      /** `null`: a peer without a device (rule 4). */
+      /** `null`: a peer without a device (rule 4). For a child with a delegation, the device that it stems from. */
       readonly deviceId: DeviceId | null
       readonly scopes: readonly Scope[]
       /** Did this very attempt register the device? */

@@ -8,10 +8,18 @@ export type LifecycleNotice =
   /** Back again, with the same role and scopes. What the gateway sent meanwhile was missed. */
   | { readonly kind: 'reconnected'; readonly connectionId: string | null }
 
-/** Which gateway, as whom, and with what. `identity`, `app` or `directory` is required. */
+/**
+ * Which gateway, as whom, and with what. `identity`, `app` or `directory` is required, and so are `role` and `scopes`; but not
+ * in a child that was given a right of its own, where each has a default.
+ */
 export interface ConnectOptions {
   /** The identity to connect as. @defaultValue the one of the install that `app`, `profile` and `directory` name */
   readonly identity?: DeviceIdentity | undefined
+  /**
+   * A delegation that the caller made or was handed by other means: the key, and the links, the root's first. `url`, `gatewayId`,
+   * `role` and `scopes` are required beside it. @defaultValue what the parent handed down, where it did
+   */
+  readonly delegation?: { readonly identity: DeviceIdentity; readonly chain: readonly string[] } | undefined
   /** The application whose install is meant, as in `openIdentity`. @defaultValue the install of `identity` */
   readonly app?: string | undefined
   /** One of several installs of one application. @defaultValue none */
@@ -46,10 +54,10 @@ export interface ConnectOptions {
    * @defaultValue `holdfast/1` where `gatewayId` is given, else what the note says
    */
   readonly protocol?: 'holdfast/1' | 'openclaw' | undefined
-  /** The role asked for, `operator` for one. */
-  readonly role: string
-  /** The scopes asked for: the connection has exactly these, or there is none. */
-  readonly scopes: readonly string[]
+  /** The role asked for, `operator` for one. @defaultValue what the parent handed down */
+  readonly role?: string | undefined
+  /** The scopes asked for: the connection has exactly these, or there is none. @defaultValue all that the parent handed down */
+  readonly scopes?: readonly string[] | undefined
   /**
    * What the client says of itself. Keep it constant for one identity: OpenClaw's gateways pin platform and family at the
    * first pairing. @defaultValue `gateway-client` in mode `backend`, this platform, no device family
@@ -91,6 +99,8 @@ export function completeOptions(options: ConnectOptions, platform: string, versi
   if (options.identity === undefined && options.app === undefined && options.directory === undefined) {
     throw new TypeError('identity, app or directory is required')
   }
+  const { role, scopes } = options
+  if (role === undefined || scopes === undefined) throw new TypeError('role and scopes are required')
   if (options.protocol !== undefined && !['holdfast/1', 'openclaw'].includes(options.protocol)) {
     throw new TypeError(`unknown protocol ${String(options.protocol)}`)
   }
@@ -106,8 +116,8 @@ export function completeOptions(options: ConnectOptions, platform: string, versi
     token: options.token ?? null,
     joinCode: options.joinCode ?? null,
     protocol: options.protocol ?? null,
-    role: options.role,
-    scopes: [...options.scopes],
+    role,
+    scopes: [...scopes],
     client: {
       id: 'gateway-client',
       mode: 'backend',

@@ -3,6 +3,9 @@ import { locateState, type StateLocation } from '@holdfast/identity/state'
 import { type ConnectOptions, type ConnectPlan, completeOptions } from './connect-options.ts'
 import { isSpawnerError, SpawnerError } from './errors.ts'
 import { type GatewayConnection, openConnection } from './gateway-connection.ts'
+import { connectDelegated } from './internal/connect-delegated.ts'
+import { type DelegationSource, rememberSource } from './internal/delegation-source.ts'
+import { type HandedDown, takeDelegation } from './internal/handed-down.ts'
 import { type Admitted, attemptHandshake } from './internal/handshake-attempt.ts'
 import { surroundings } from './internal/surroundings.ts'
 import { wait } from './internal/wait.ts'
@@ -13,6 +16,9 @@ import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
  * A connection to the gateway, as this install's device, with exactly the role and scopes asked for; or the reason why
  * there is none. It never creates an identity and never leaves a half-alive socket.
  *
+ * In a child that was given a right of its own (see `spawnAgent`) no option is needed: it connects by that right, and never
+ * by the install's key, whatever comes.
+ *
  * Address and token are read anew at every attempt. A token that can be read is shown, so that a device the gateway does
  * not know is registered; a refused one is shown once more as it is then, and then the device's key alone. What can pass
  * by waiting is tried again, with jitter, until `connectTimeoutMs` is over: no note yet, a stale one, a gateway that is
@@ -20,24 +26,65 @@ import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
  *
  * @throws {@link SpawnerError} `IDENTITY_MISSING`, `GATEWAY_NOT_FOUND`, `GATEWAY_UNREACHABLE`, `GATEWAY_UNEXPECTED`,
  * `GATEWAY_TOKEN_UNUSABLE`, `GATEWAY_UNPINNED`, `GATEWAY_UNPROVEN`, `PROTOCOL_UNEXPECTED`, `HANDSHAKE_TIMEOUT`, `GATEWAY_HUNG_UP`,
- * `ADMISSION_REFUSED`, `SCOPES_MISSING`.
+ * `ADMISSION_REFUSED`, `SCOPES_MISSING`, `DELEGATION_UNAVAILABLE`.
  * @throws `IdentityError` where this install's files cannot be read or trusted; `HandshakeError` `WISH_INVALID` where role,
  * scopes or client cannot be said in the protocol; the signal's reason; `TypeError` for options that cannot be meant.
  */
-export async function connectToGateway(options: ConnectOptions): Promise<GatewayConnection> {
+export async function connectToGateway(options: ConnectOptions = {}): Promise<GatewayConnection> {
   const { signal } = options
   signal?.throwIfAborted()
+  const right = options.identity === undefined ? rightOf(options) : null
+  if (right !== null) return connectDelegated(options, await right)
   const plan = completeOptions(options, surroundings.platform, surroundings.version)
   const location = locationOf(options)
   const identity = await identityOf(options, location)
   const joining = plan.joinCode !== null
-  const search: Search = { plan, location, identity, refusedToken: null, joining, proof: 'v3', pinned: null }
+  const search: Search = {
+    plan,
+    location,
+    identity,
+    refusedToken: null,
+    joining,
+    proof: 'v3',
+    pinned: null,
+    url: '',
+    clockAheadMs: 0,
+  }
   const admitted = await reachGateway(search, plan.connectTimeoutMs, 0, signal)
-  return openConnection(admitted, {
+  const connection = openConnection(admitted, {
     plan,
     deviceId: identity.id,
     comeBack: (failures, ending) => reachGateway(search, plan.reconnectTimeoutMs, failures, ending),
   })
+  const { pinned: gatewayId } = search
+  if (gatewayId !== null) rememberSource(connection, () => sourceFrom(search, gatewayId))
+  return connection
+}
+
+/** What a device can give over its connection: a right at that gateway, by that gateway's clock. */
+function sourceFrom(
+  { identity, location, plan, url, clockAheadMs }: Search,
+  gatewayId: DeviceId,
+): DelegationSource {
+  const nowMs = surroundings.nowMs() + clockAheadMs
+  const app = location?.app ?? identity.location?.app ?? 'holdfast'
+  return { issuer: identity, chain: [], url, gatewayId, role: plan.role, nowMs, app }
+}
+
+/** The right of its own that this process has, or `null`: it is the device itself, or nobody. */
+function rightOf(options: ConnectOptions): Promise<HandedDown> | HandedDown | null {
+  const { delegation, url, gatewayId, role, scopes, app = 'holdfast' } = options
+  if (delegation === undefined) return takeDelegation(appOf(options))
+  if (url === undefined || gatewayId === undefined || role === undefined || scopes === undefined) {
+    throw new TypeError('beside a delegation url, gatewayId, role and scopes are required')
+  }
+  const { identity, chain } = delegation
+  return { identity, current: { chain, url }, gatewayId, role, scopes, app, onRenewal: () => () => undefined }
+}
+
+/** Of which app a right may have been handed down; `null`: of whichever there is one. */
+function appOf({ app, directory }: ConnectOptions): string | null {
+  return app ?? (directory === undefined ? null : 'holdfast')
 }
 
 /** What stays the same over all attempts of one connection, and what they learn. */
@@ -53,6 +100,9 @@ interface Search {
   proof: 'v3' | 'v3-known' | 'v2'
   /** The gateway that admitted this connection first: it comes back to no other. */
   pinned: DeviceId | null
+  /** Where it was reached last, and how far its clock is ahead of this machine's. */
+  url: string
+  clockAheadMs: number
 }
 
 function locationOf(options: ConnectOptions): StateLocation | null {
@@ -85,6 +135,8 @@ async function reachGateway(
       const admitted = await attemptOnce(search, attempt, signal)
       if (search.proof === 'v3') search.proof = 'v3-known'
       search.pinned = attempt.found?.gatewayId ?? null
+      search.url = attempt.found?.url ?? ''
+      search.clockAheadMs = admitted.clockAheadMs
       return admitted
     } catch (error) {
       if (!isSpawnerError(error)) throw error

@@ -97,7 +97,7 @@ export interface SpawnerFailures {
   ADMISSION_REFUSED: PeerRefusal & {
     readonly url: string
     /** What was shown beside the device's signature in the attempt that this answers. */
-    readonly credential: 'gateway-token' | 'join-code' | 'none'
+    readonly credential: 'gateway-token' | 'join-code' | 'delegation' | 'none'
     readonly fix: string
   }
   /** The gateway admitted, but with less than was asked for. The socket was closed. */

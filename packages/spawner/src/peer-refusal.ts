@@ -13,7 +13,9 @@ export interface PeerRefusal {
   readonly reason: string
   /** The open request that a person can approve, or `null`. */
   readonly requestId: string | null
-  /** The scopes that a person would have to give. */
+  /** What is wrong with the delegation that was shown, in the words of `@holdfast/handshake` (`DelegationGap`), or `null`. */
+  readonly flaw: string | null
+  /** The scopes that are missing: a person would have to give them, or whoever gave the delegation. */
   readonly missing: readonly string[]
   /** The command that cures it, as the gateway gives it to peers on its own machine, or `null`. Show it; never run it. */
   readonly command: string | null
@@ -43,6 +45,7 @@ export function readPeerRefusal(error: PeerError, closeCode: number | null): Pee
     code: plainText(details['code'], 64) ?? plainText(error.code, 64),
     reason: shownText(error.message, 200),
     requestId: plainText(details['requestId'], 128),
+    flaw: plainText(details['flaw'], 64),
     missing: Array.isArray(details['missing'])
       ? details['missing'].flatMap(scope => plainText(scope, 64) ?? []).slice(0, 32)
       : [],
@@ -98,6 +101,12 @@ export function adviceFor(refusal: PeerRefusal): string {
   }
   if (isTokenMismatch(refusal))
     return "Give the token that the gateway has now, or none: a known device's key is enough."
+  if (refusal.flaw !== null) {
+    const more = refusal.missing.join(', ')
+    return more === ''
+      ? 'Have the parent start it anew.'
+      : `Have the parent give it ${more}, or ask for less.`
+  }
   if (refusal.retryable) return 'Try again later.'
   return 'The gateway decided so; asking again changes nothing.'
 }
@@ -108,6 +117,7 @@ const SILENT: PeerRefusal = {
   code: null,
   reason: '',
   requestId: null,
+  flaw: null,
   missing: [],
   command: null,
   closeCode: null,

@@ -153,6 +153,10 @@ function linesOf(event: GateEvent, wiring: Wiring): string[] {
     }
     case 'request-closed':
       return [`${at} request ${event.requestId} ${event.outcome}`]
+    case 'delegation-expiring':
+      return [
+        `${at} child ${event.holderId.slice(0, 12)} of ${event.deviceId?.slice(0, 12)} ends at ${moment(event.expiresAtMs)}, unless renewed`,
+      ]
     case 'closed':
       return event.cut === null ? [] : [`${at} cut ${event.deviceId?.slice(0, 12) ?? 'a peer'}: ${event.cut}`]
     case 'fault':

@@ -1,15 +1,19 @@
-import type {
-  AdmissionFacts,
-  CredentialFact,
-  DeviceFacts,
-  RequestCap,
-  Role,
-  VerifiedProof,
+import {
+  type AdmissionFacts,
+  type CredentialFact,
+  type DeviceFacts,
+  idsIn,
+  type RequestCap,
+  type Role,
+  rootOf,
+  type VerifiedProof,
+  verifyDelegation,
 } from '@holdfast/handshake'
+import { parsePublicKey } from '@holdfast/identity'
 import type { AdmissionAttempt } from '../pairing-store.ts'
 import { slotOf, type TokenSlot } from './device-token.ts'
 import { hashJoinCode } from './join-code.ts'
-import type { FactsRow, Queries } from './queries.ts'
+import { chainKey, type FactsRow, type Queries } from './queries.ts'
 import { scopesFromText, scopesOrNull, scopesToText } from './rows.ts'
 import type { JoinCodeTable, RequestTable } from './schema.ts'
 import type { Session } from './sql-driver.ts'
@@ -59,7 +63,8 @@ export async function readFacts(
 ): Promise<ReadFacts> {
   const proof = proofOf(attempt)
   const { credential } = attempt
-  const proven = proof === null ? null : proof.deviceId
+  const proven =
+    credential.kind === 'delegation' ? rootOf(credential.chain) : proof === null ? null : proof.deviceId
   const rows = await session.all(queries.facts, {
     generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
     deviceId: proven,
@@ -69,6 +74,7 @@ export async function readFacts(
   const row = rows[0]
   if (row === undefined) throw new Error('the row of the store is gone')
   const joinCode = await findJoinCode({ session, queries }, credential, nowMs)
+  const delegation = await readDelegation({ session, queries }, attempt, row, nowMs)
   const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
   return {
     facts: {
@@ -76,13 +82,43 @@ export async function readFacts(
       proof: attempt.proof,
       origin: attempt.origin,
       policy: attempt.policy,
-      credential: credentialFact(attempt, row, { shown, joinCode }),
+      credential: delegation ?? credentialFact(attempt, row, { shown, joinCode }),
       device: deviceFacts(row),
       room: { ok: true },
     },
     tokens: { shown, due: row.current_hash === null || row.promised_at_ms !== null },
     joinCode,
   }
+}
+
+/** The links of a child, under the key of their device as the store has it now; `null` where none were shown. */
+async function readDelegation(
+  { session, queries }: Pick<Reader, 'session' | 'queries'>,
+  attempt: AdmissionAttempt,
+  row: FactsRow,
+  nowMs: number,
+): Promise<Extract<CredentialFact, { readonly kind: 'delegation' }> | null> {
+  const { credential, policy } = attempt
+  if (credential.kind !== 'delegation') return null
+  const proof = proofOf(attempt)
+  // Without a proof rules 4 to 7 refuse it, before anybody asks what the links are worth.
+  if (proof === null)
+    return { kind: 'delegation', delegation: { verdict: 'flawed', flaw: 'holder-mismatch', link: 0 } }
+  const root = row.public_key === null ? null : parsePublicKey(row.public_key)
+  const ids = root === null ? [] : idsIn(credential.chain)
+  const revoked =
+    ids.length === 0
+      ? []
+      : await session.all(queries.revokedAmong, chainKey(rootOf(credential.chain) ?? '', ids))
+  const delegation = verifyDelegation(credential.chain, {
+    root,
+    holder: proof.publicKey,
+    gatewayId: credential.gatewayId,
+    nowMs,
+    roles: policy.roles,
+    revoked: new Set(revoked.map(({ subject }) => subject)),
+  })
+  return { kind: 'delegation', delegation }
 }
 
 async function findJoinCode(
@@ -128,8 +164,7 @@ function credentialFact(
       return { kind: 'join-code', role: role as Role, scopes: scopesFromText(scopes), spent }
     }
     case 'delegation':
-      // Rule 11 will look into the links here; until there is one they prove nothing.
-      return { kind: 'wrong', presented: 'delegation' }
+      throw new TypeError('a delegation is looked into with the facts of its device')
     default:
       return credential
   }
@@ -171,6 +206,8 @@ export async function readRoom(
   return { room: cap === undefined ? { ok: true } : { ok: false, cap }, open: null }
 }
 
+const NO_CREDENTIAL = { kind: 'none' } as const
+
 /**
  * The same for a connection that lives already: its credential was good for the handshake and is not asked for again. A
  * peer without a device lives by the gateway token alone, which must be the current one still.
@@ -178,7 +215,9 @@ export async function readRoom(
 export async function readReviewFacts(reader: Reader, attempt: AdmissionAttempt): Promise<AdmissionFacts> {
   const nowMs = reader.clock()
   if (proofOf(attempt) !== null) {
-    return (await readFacts(reader, { ...attempt, credential: { kind: 'none' } }, nowMs)).facts
+    // A child lives by its delegation alone, which is asked for again; what a device showed beside its key is not.
+    const credential = attempt.credential.kind === 'delegation' ? attempt.credential : NO_CREDENTIAL
+    return (await readFacts(reader, { ...attempt, credential }, nowMs)).facts
   }
   const { credential } = attempt
   const [store] = await reader.session.all(reader.queries.store, {})

@@ -15,6 +15,7 @@ import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 export interface FactsRow extends TokenHashes {
   readonly current_generation: string | null
   readonly registers: number | null
+  readonly public_key: string | null
   readonly standing: DeviceTable['standing'] | null
   readonly revoked_at_ms: number | null
   readonly holdfast_proven_at_ms: number | null
@@ -116,6 +117,12 @@ export interface Queries {
   >
 }
 
+/** The key for the ids of one chain. */
+export function chainKey(deviceId: string, ids: readonly string[]): ChainKey {
+  const places = CHAIN_PLACES.map((place, at) => [place, ids[at] ?? ''])
+  return { deviceId, ...Object.fromEntries(places) }
+}
+
 const CHAIN_PLACES = ['id0', 'id1', 'id2', 'id3', 'id4', 'id5', 'id6', 'id7'] as const
 
 export function prepareQueries(db: Kysely<Schema>): Queries {
@@ -140,6 +147,7 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
         .select([
           'store.current_generation',
           'token_generation.registers',
+          'device.public_key',
           'device.standing',
           'device.revoked_at_ms',
           'device.holdfast_proven_at_ms',

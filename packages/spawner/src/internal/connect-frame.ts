@@ -19,7 +19,10 @@ export type ProofPlan =
 export interface ConnectFacts {
   readonly identity: DeviceIdentity
   /** Beside the device's proof. */
-  readonly credential: { readonly kind: 'gateway-token' | 'join-code'; readonly text: string } | null
+  readonly credential:
+    | { readonly kind: 'gateway-token' | 'join-code'; readonly text: string }
+    | { readonly kind: 'delegation'; readonly chain: readonly string[] }
+    | null
   readonly proof: ProofPlan
   readonly client: ClientClaim
   readonly role: string
@@ -74,6 +77,7 @@ function provenFields(
 
 function unsent(credential: ConnectFacts['credential']): HoldfastCredential {
   if (credential === null) return { kind: 'device-key' }
+  if (credential.kind === 'delegation') return credential
   return credential.kind === 'join-code'
     ? { kind: 'join-code', code: credential.text }
     : { kind: 'gateway-token', token: credential.text }

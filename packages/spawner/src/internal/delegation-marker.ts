@@ -14,6 +14,11 @@ export function markerName(app: string): string {
   return PREFIX + suffixOf(app)
 }
 
+/** The app whose marker has this name. */
+export function appOfMarker(name: string): string {
+  return name.slice(PREFIX.length).toLowerCase().replaceAll('_', '-')
+}
+
 /** `fd:3:4`, or `file:/an/absolute/path`. */
 export function formatMarker(place: DelegationPlace): string {
   if (place.kind === 'file') return `file:${place.path}`

@@ -9,11 +9,13 @@ import {
   type Renewal,
 } from './delegation-bundle.ts'
 import { takeFile } from './delegation-file.ts'
-import { type DelegationPlace, findMarker, parseMarker } from './delegation-marker.ts'
+import { appOfMarker, type DelegationPlace, findMarker, parseMarker } from './delegation-marker.ts'
 import { surroundings } from './surroundings.ts'
 
 /** What this process was given by its parent, renewed as long as the parent lives. */
 export interface HandedDown extends Omit<Bundle, 'chain' | 'url'> {
+  /** The app that the marker names. */
+  readonly app: string
   /** As it is now. */
   readonly current: Renewal
   /** Told of each renewal. Returns how to stop. */
@@ -49,10 +51,10 @@ async function take(variable: string, marker: string): Promise<HandedDown> {
   if (typeof bytes === 'string') throw unavailable(variable, marker, bytes)
   const bundle = parseBundle(bytes)
   if (bundle === null) throw unavailable(variable, marker, bytes.length === 0 ? 'empty' : 'malformed')
-  return keep(bundle, place)
+  return keep(bundle, appOfMarker(variable), place)
 }
 
-function keep(bundle: Bundle, place: DelegationPlace): HandedDown {
+function keep(bundle: Bundle, app: string, place: DelegationPlace): HandedDown {
   const { chain, url, ...rest } = bundle
   const listeners = new Set<() => void>()
   let current: Renewal = { chain, url }
@@ -66,6 +68,7 @@ function keep(bundle: Bundle, place: DelegationPlace): HandedDown {
   }
   return {
     ...rest,
+    app,
     get current() {
       return current
     },

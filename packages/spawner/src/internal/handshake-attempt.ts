@@ -13,6 +13,7 @@ import { isFinalClose } from '../reconnection.ts'
 import { type ConnectFacts, type ConnectFrame, connectFrame } from './connect-frame.ts'
 import { GatewaySocket, type Incoming, type SocketEnd } from './gateway-socket.ts'
 import { type Hello, missingIn, readHello } from './hello.ts'
+import { surroundings } from './surroundings.ts'
 
 /** One attempt to be admitted. */
 export interface AttemptPlan extends ConnectFacts {
@@ -28,6 +29,8 @@ export interface Admitted {
   readonly connectionId: string | null
   /** At least one frame in this time, or the gateway is gone; `null` where it promised none. */
   readonly tickIntervalMs: number | null
+  /** The gateway's clock minus this machine's, in ms: as the challenge had it. */
+  readonly clockAheadMs: number
 }
 
 const CONNECT_ID = 'connect'
@@ -75,6 +78,7 @@ async function shakeHands(
   await throwIfRefused(first, socket, plan)
   const challenge = first.kind === 'frame' ? readChallenge(first.frame) : null
   if (challenge === null) throw failureOf(first, socket.opened ? 'challenge' : 'dial', plan)
+  const clockAheadMs = challenge.ts - surroundings.nowMs()
   enter('hello')
   const sent = connectFrame(CONNECT_ID, plan, challenge)
   socket.send(sent.text)
@@ -91,7 +95,8 @@ async function shakeHands(
     checkGateway(hello, sent, plan)
     const missing = missingIn(hello, plan.role, plan.scopes)
     if (missing.length > 0) throw tooLittle(hello.scopes ?? [], missing, plan)
-    return { socket, connectionId: hello.connectionId, tickIntervalMs: hello.tickIntervalMs }
+    const { connectionId, tickIntervalMs } = hello
+    return { socket, connectionId, tickIntervalMs, clockAheadMs }
   }
 }
 
