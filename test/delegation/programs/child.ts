@@ -3,6 +3,9 @@ import { connectToGateway, isSpawnerError, spawnAgent } from '@holdfast/spawner'
 
 const [mode = 'connect', ...wished] = process.argv.slice(2)
 
+// Whoever listened may be gone.
+process.stdout.on('error', () => process.exit(0))
+
 function say(report: object): void {
   process.stdout.write(`${JSON.stringify(report)}\n`)
 }
@@ -21,7 +24,7 @@ function failed(error: unknown): object {
 
 try {
   const scopes = mode === 'ask' ? wished : undefined
-  const connection = await connectToGateway(scopes === undefined ? {} : { scopes })
+  const connection = await connectToGateway({ reconnect: false, ...(scopes !== undefined && { scopes }) })
   connection.on('delegation.expiring', payload => say({ event: 'delegation.expiring', payload }))
   say({ pid: process.pid, deviceId: connection.deviceId, scopes: connection.scopes })
   if (mode === 'nest') {
