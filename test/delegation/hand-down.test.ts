@@ -69,7 +69,12 @@ describe('what is handed down over a pipe', () => {
   test('with the marker and nothing to read there is no falling back to the key that is there', async () => {
     const directory = freshFolder()
     await openIdentity({ directory })
-    const losses = { 'fd:3': 'descriptor', 'fd:0': 'descriptor', pipe: 'marker', 'file:/nowhere/at/all': 'file-absent' }
+    const losses = {
+      'fd:3': 'descriptor',
+      'fd:0': 'descriptor',
+      pipe: 'marker',
+      'file:/nowhere/at/all': 'file-absent',
+    }
     const reports = await Promise.all(
       Object.keys(losses).map(async marker => {
         const env = { ...process.env, HOLDFAST_DIR_HOLDFAST: directory, HOLDFAST_DELEGATION_HOLDFAST: marker }
