@@ -44,6 +44,7 @@ test('the table holds the rules in the order in which they are asked', () => {
     '9',
     '10',
     '10a',
+    '11',
     '12',
     '13',
   ])

@@ -15,8 +15,13 @@ export function actorOf({ deviceId, role, scopes, delegation }: Connection, act:
   return { kind: 'device', deviceId, role, scopes }
 }
 
-/** The same where a peer without a device may act as well, with the scopes that the gate's author fixed for such. */
-export function answererOf({ deviceId, role, scopes }: Connection): Actor {
+/**
+ * The same where a peer without a device may act as well, with the scopes that the gate's author fixed for such.
+ *
+ * @throws {@link CallError} for a delegated connection
+ */
+export function answererOf({ deviceId, role, scopes, delegation }: Connection, act: string): Actor {
+  if (delegation !== null) throw denied(act, 'DELEGATED')
   return deviceId === null ? { kind: 'deviceless', role, scopes } : { kind: 'device', deviceId, role, scopes }
 }
 

@@ -94,7 +94,7 @@ async function approve(
   connection: Connection,
 ): Promise<unknown> {
   const act = 'device pairing approval'
-  const by = answererOf(connection)
+  const by = answererOf(connection, act)
   const request = isText(requestId) ? await store.findRequest(requestId) : null
   if (request === null) throw unknownId('requestId')
   if (expectedDigest !== undefined && !isText(expectedDigest)) throw invalid('expectedDigest')
@@ -120,7 +120,7 @@ async function approve(
 
 async function reject(store: PairingStore, { requestId }: Params, connection: Connection): Promise<unknown> {
   const act = 'device pairing rejection'
-  const by = answererOf(connection)
+  const by = answererOf(connection, act)
   if (!isText(requestId)) throw unknownId('requestId')
   const answer = await store.rejectRequest(requestId, { by })
   switch (answer.outcome) {
