@@ -15,7 +15,7 @@ import { createJoinCode, hashJoinCode } from './internal/join-code.ts'
 import { insertDevice } from './internal/new-device.ts'
 import { scopesFromText, scopesToText } from './internal/rows.ts'
 import type { JoinCodeTable } from './internal/schema.ts'
-import { readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
+import { readActor, readDevice, reloadDevice, type Transaction } from './internal/transaction.ts'
 import type { JoinCodeAnswer, PreregisterAnswer, WithdrawAnswer } from './pairing-store.ts'
 import type { Actor, DeviceRecord, JoinCodeRecord } from './records.ts'
 import { giveScopes, isRequestId } from './requests.ts'
@@ -46,11 +46,8 @@ async function check(tx: Transaction, by: Actor, invitation: Invitation): Promis
   if (role === null) return { outcome: 'role-unknown' }
   const scopes = parseScopes(table, role, invitation.scopes)
   if (scopes === null) return { outcome: 'scope-unknown' }
-  if (by.kind === 'device') {
-    const actor = await readDevice(tx, by.deviceId)
-    const missing = lackingOf(tx.settings, by, actor, [{ role, scopes }])
-    if (missing !== null) return { outcome: 'approver-too-small', missing }
-  }
+  const missing = lackingOf(tx.settings, by, await readActor(tx, by), [{ role, scopes }])
+  if (missing !== null) return { outcome: 'approver-too-small', missing }
   return { role, scopes }
 }
 

@@ -14,6 +14,10 @@ function acting(deviceId: DeviceId, ...held: string[]): Actor {
   return { kind: 'device', deviceId, role: 'operator' as never, scopes: scopes(...held) }
 }
 
+function deviceless(...held: string[]): Actor {
+  return { kind: 'deviceless', role: 'operator' as never, scopes: scopes(...held) }
+}
+
 /** A device to which a person gave everything. */
 async function admin(store: PairingStore): Promise<Actor> {
   const identity = createEphemeralIdentity()
@@ -129,9 +133,12 @@ export function deviceContract(openStore: OpenStore): void {
       })
     })
 
-    test('a device acts on others only within what it holds now', async () => {
+    test.each([
+      ['a device', (id: DeviceId) => acting(id, 'operator.read')],
+      ['a connection without one', () => deviceless('operator.read')],
+    ])('C5: %s acts on others only within what it holds now', async (_, actor) => {
       const { store, token } = await startStore(openStore)
-      const small = acting((await local(store, token)).id, 'operator.read')
+      const small = actor((await local(store, token)).id)
       const target = (await local(store, token)).id
       const before = await store.findDevice(target)
       const refusal = { outcome: 'approver-too-small' }
@@ -141,6 +148,8 @@ export function deviceContract(openStore: OpenStore): void {
       expect(await store.narrowDevice(target, { by: small, role: 'operator', scopes: [] })).toMatchObject(
         refusal,
       )
+      const issued = { by: small, role: 'operator' }
+      expect(await store.issueDeviceToken(target, issued)).toMatchObject(refusal)
       expect(await store.findDevice(target)).toEqual(before)
       const by = await admin(store)
       expect(await store.revokeDevice(target, { by, keepRegistration: true })).toMatchObject({

@@ -202,7 +202,12 @@ export function joiningContract(openStore: OpenStore): void {
       const by = acting(id, 'operator.pairing')
       const claiming = acting(id, 'operator.admin')
       const other = { publicKey: createEphemeralIdentity().publicKey, role: ROLE, scopes: ['operator.admin'] }
-      for (const actor of [by, claiming]) {
+      const deviceless = {
+        kind: 'deviceless',
+        role: ROLE as never,
+        scopes: scopes('operator.pairing'),
+      } as const
+      for (const actor of [by, claiming, deviceless]) {
         const small = { outcome: 'approver-too-small', missing: ['operator.admin'] }
         expect(await store.createJoinCode({ by: actor, role: ROLE, scopes: ['operator.admin'] })).toEqual(
           small,
