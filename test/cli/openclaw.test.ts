@@ -149,7 +149,7 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
     const traps = await place.traps()
     const asked = ['operator.admin', 'operator.approvals', 'operator.pairing']
     expect(traps).toMatchObject([
-      { trap: 'scopes-stuck', deviceId: key.deviceId, missing: asked },
+      { trap: 'scopes-stuck', deviceId: key.deviceId, missing: asked, requestId: null },
       { trap: 'scopes-stuck', deviceId, missing: FULL.filter(scope => scope !== 'operator.read') },
     ])
     // What the command line of 2026.2 asks for is all that it needs; an install of ours needs more.
@@ -157,7 +157,11 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
       [key.deviceId]: record(key.deviceId, { scopes: asked, approvedScopes: asked }),
       [deviceId]: record(deviceId, { scopes: asked, approvedScopes: asked }),
     })
-    expect(await place.traps()).toMatchObject([{ trap: 'scopes-stuck', deviceId }])
+    place.write('openclaw.json', { gateway: { port: 19_001 } })
+    const [ours, ...others] = await place.traps()
+    expect(ours).toMatchObject({ trap: 'scopes-stuck', deviceId })
+    expect(others).toEqual([])
+    expect(ours?.command).toContain('holdfast openclaw enroll ws://127.0.0.1:19001 --state-dir')
     expect(traps[1]?.command).toContain('holdfast openclaw enroll ws://127.0.0.1:18789 --state-dir')
     expect(traps[0]?.command).toBe('openclaw gateway call health')
   })
@@ -194,8 +198,22 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
     place.key(after)
     place.write('devices/paired.json', { [before.deviceId]: record(before.deviceId) })
     expect(await place.traps()).toMatchObject([
-      { trap: 'key-regenerated', deviceId: after.deviceId, known: [before.deviceId] },
+      { trap: 'key-regenerated', deviceId: after.deviceId, known: [before.deviceId], paired: false },
     ])
+    // By now it was let in, as a device of its own: the former one still is.
+    const [older, newer] = [{ createdAtMs: 0 }, { createdAtMs: 2 }]
+    const both = (changes: object) => ({
+      [before.deviceId]: record(before.deviceId, changes),
+      [after.deviceId]: record(after.deviceId, newer),
+    })
+    place.write('devices/paired.json', both(older))
+    const [taken] = await place.traps()
+    expect(taken).toMatchObject({ trap: 'key-regenerated', known: [before.deviceId], paired: true })
+    expect(taken?.command).toBe(`openclaw devices remove ${before.deviceId}`)
+    for (const other of [{ createdAtMs: 3 }, { ...older, displayName: 'another program' }]) {
+      place.write('devices/paired.json', both(other))
+      expect((await place.examine()).report.traps).toEqual([])
+    }
     const ours = record(before.deviceId, { displayName: 'holdfast 01234567' })
     place.write('devices/paired.json', { [before.deviceId]: ours })
     expect((await place.examine()).report.traps).toEqual([])

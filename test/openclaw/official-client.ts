@@ -80,10 +80,14 @@ function withClient(
         )
       },
       onConnectError: error => {
-        last = codeOf(error)
-        if (!patient) finish(() => resolve({ ok: false, code: last }))
+        const code = codeOf(error)
+        last = code
+        if (!patient) finish(() => resolve({ ok: false, code }))
       },
-      onReconnectPaused: ({ detailCode }) => finish(() => resolve({ ok: false, code: detailCode ?? last })),
+      onReconnectPaused: ({ detailCode }) => {
+        const code = detailCode ?? last
+        finish(() => resolve({ ok: false, code }))
+      },
     })
     client.start()
   })

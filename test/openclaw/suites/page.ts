@@ -37,7 +37,9 @@ export function thePage(release: Release): void {
       .replace('ws://127.0.0.1:18789', url)
       .replace('< token-file', `<<< '${home.gatewayToken}'`)
       .replace('…', home.gatewayToken)
-    const env = { HOLDFAST_DIR_MY_APP: directory, OPENCLAW_GATEWAY_URL: url }
+    // Only our programs: 2026.9 takes the variable for an order to forget its configured token.
+    const place = command.includes('node ') ? { OPENCLAW_GATEWAY_URL: url } : {}
+    const env = { HOLDFAST_DIR_MY_APP: directory, ...place }
     return runShell(version, home, line, { cwd: SAMPLES, env })
   }
 

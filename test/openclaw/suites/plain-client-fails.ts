@@ -42,6 +42,29 @@ export function plainClientFails(release: Release): void {
       expect(newSince(before, await booksOf(release.gateway))).toEqual({ paired: [identity.id], pending: [] })
     })
 
+    test.runIf(version === '2026.4.8')(
+      'whose processes come at once, with one key and different scopes, is refused: enrolling cures it',
+      async () => {
+        const directory = newDirectory()
+        const identity = await openIdentity({ directory })
+        const wish = { url: release.gateway.url, token: release.home.gatewayToken }
+        const before = await booksOf(release.gateway)
+        const answers = await Promise.all(
+          Array.from({ length: 16 }, (_, index) => {
+            const scopes = [index % 2 === 0 ? 'operator.read' : 'operator.write']
+            return plainAttempt(plainKeyOf(directory), { ...wish, scopes })
+          }),
+        )
+        expect(answers.filter(({ ok }) => !ok)).not.toEqual([])
+        expect((await enrollWithOpenClaw({ identity, ...wish })).outcome).toBe('enrolled')
+        expect(await connectForEach('rwpa', identity, wish)).toBe(4)
+        expect(newSince(before, await booksOf(release.gateway))).toEqual({
+          paired: [identity.id],
+          pending: [],
+        })
+      },
+    )
+
     test('that makes a key in each process is as many devices, where an install is one', async () => {
       const wish = { url: release.gateway.url, token: release.home.gatewayToken, scopes: ['operator.read'] }
       const before = await booksOf(release.gateway)
