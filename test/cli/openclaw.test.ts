@@ -202,7 +202,7 @@ describe('holdfast openclaw doctor, on the files of 2026.2 to 2026.8', () => {
     ])
     // By now it was let in, as a device of its own: the former one still is.
     const [older, newer] = [{ createdAtMs: 0 }, { createdAtMs: 2 }]
-    const both = (changes: object) => ({
+    const both = (changes: Readonly<Record<string, unknown>>) => ({
       [before.deviceId]: record(before.deviceId, changes),
       [after.deviceId]: record(after.deviceId, newer),
     })
