@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -92,5 +93,21 @@ describe('installing what the suite runs', () => {
   test('is given up where it takes longer than its bound', async () => {
     const bounded = installReal({ ...options(LOCAL), attempts: 1, boundMs: 1 })
     await expect(bounded).rejects.toThrow('took more than 1 ms')
+  })
+})
+
+describe('what a release starts', () => {
+  test('ends by itself when the test run is gone, and not before', async () => {
+    const gone = spawnSync(process.execPath, ['--version']).pid
+    const preload = new URL('./ends-with-the-tests.mjs', import.meta.url).href
+    const start = (runner: number) =>
+      spawn(process.execPath, [`--import=${preload}`, '-e', 'process.stdin.resume()'], {
+        env: { ...process.env, HOLDFAST_TEST_RUNNER: String(runner) },
+        stdio: ['pipe', 'ignore', 'ignore'],
+      })
+    const [orphan, child] = [start(gone), start(process.pid)]
+    expect(await new Promise(resolve => orphan.once('exit', resolve))).toBe(1)
+    expect(child.exitCode).toBe(null)
+    child.kill()
   })
 })

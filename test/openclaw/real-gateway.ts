@@ -10,6 +10,8 @@ import { cacheDirectory, commandFile, PINNED_NODE, type RealVersion } from './re
 const STARTUP_BOUND_MS = 400_000
 const STOP_BOUND_MS = 30_000
 
+const preload = (name: string): string => `--import=${new URL(name, import.meta.url).href}`
+
 /** What these releases offer to stay on the machine; `loopback-only.mjs` sees to the rest. */
 const OFFLINE = {
   OPENCLAW_DISABLE_BONJOUR: '1',
@@ -18,7 +20,8 @@ const OFFLINE = {
   OPENCLAW_SKIP_CANVAS_HOST: '1',
   OPENCLAW_SKIP_BROWSER_CONTROL_SERVER: '1',
   npm_config_offline: 'true',
-  NODE_OPTIONS: `--import=${new URL('./loopback-only.mjs', import.meta.url).href}`,
+  NODE_OPTIONS: ['./loopback-only.mjs', './ends-with-the-tests.mjs'].map(preload).join(' '),
+  HOLDFAST_TEST_RUNNER: String(process.pid),
 }
 
 /** The HOME of one OpenClaw install, with nothing of this user's in it. */

@@ -15,7 +15,7 @@ export default defineConfig({
     // A file a release, side by side: much of their time is one process of a release at work.
     maxWorkers: 3,
     // Bounds for what hangs, not measurements: a busy machine takes many times what a quiet one does.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
   },
 })
