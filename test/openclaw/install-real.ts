@@ -60,8 +60,22 @@ async function installOne(cache: string, recipe: Recipe, options: InstallOptions
 }
 
 function isInstalled(cache: string, recipe: Recipe): boolean {
-  const marker = join(cache, recipe.name, MARKER)
-  return existsSync(marker) && readFileSync(marker, 'utf8') === markerOf(recipe)
+  const folder = join(cache, recipe.name)
+  const marker = join(folder, MARKER)
+  if (!existsSync(marker) || readFileSync(marker, 'utf8') !== markerOf(recipe)) return false
+  return missingIn(folder, recipe) === null
+}
+
+/** What is not there of that which must be; `null`: nothing. */
+function missingIn(folder: string, { proof, needBuild = [] }: Recipe): string | null {
+  if (!existsSync(join(folder, proof))) return proof
+  const without = needBuild.find(name => {
+    const { optionalDependencies = {} } = JSON.parse(
+      readFileSync(join(folder, name, 'package.json'), 'utf8'),
+    ) as { readonly optionalDependencies?: Readonly<Record<string, string>> }
+    return !Object.keys(optionalDependencies).some(build => existsSync(join(folder, 'node_modules', build)))
+  })
+  return without === undefined ? null : `${without}, its build for this platform`
 }
 
 /** A recipe that was changed is another install: the marker is the recipe. */
@@ -78,8 +92,8 @@ async function install(cache: string, recipe: Recipe, options: InstallOptions): 
       writeFileSync(join(folder, name), text)
     }
     await runNpm(folder, recipe.name, options)
-    if (!existsSync(join(folder, recipe.proof)))
-      throw new Error(`${recipe.name}: npm left no ${recipe.proof}`)
+    const missing = missingIn(folder, recipe)
+    if (missing !== null) throw new NpmFailure(`${recipe.name}: npm left out ${missing}`, true)
     writeFileSync(join(folder, MARKER), markerOf(recipe))
     const target = join(cache, recipe.name)
     if (!isInstalled(cache, recipe)) {

@@ -90,6 +90,17 @@ describe('installing what the suite runs', () => {
     expect(existsSync(join(cache, 'absent'))).toBe(false)
   })
 
+  test('is no install where npm left out a build that it may leave out', async () => {
+    const stub = { name: 'stub', version: '1.0.0', optionalDependencies: { build: 'file:../absent' } }
+    const recipe = {
+      ...LOCAL,
+      files: { 'stub/package.json': JSON.stringify(stub) },
+      needBuild: ['node_modules/stub'],
+    }
+    await expect(installReal(options(recipe))).rejects.toThrow('left out')
+    expect(existsSync(join(cache, 'local'))).toBe(false)
+  })
+
   test('is given up where it takes longer than its bound', async () => {
     const bounded = installReal({ ...options(LOCAL), attempts: 1, boundMs: 1 })
     await expect(bounded).rejects.toThrow('took more than 1 ms')

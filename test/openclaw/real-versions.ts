@@ -13,6 +13,11 @@ export interface Recipe {
   readonly files: Readonly<Record<string, string>>
   /** A file that is there once the install is whole, relative to the folder. */
   readonly proof: string
+  /**
+   * Packages that have a build for each platform as optional dependencies. npm leaves such a one out, and says nothing,
+   * when the registry fails for a moment: one must be there.
+   */
+  readonly needBuild?: readonly string[]
 }
 
 // Two dependencies of the older releases are no longer to be had, one has moved on without them, and one brings 700 MB of
@@ -32,7 +37,16 @@ export const RECIPES: readonly Recipe[] = REAL_VERSIONS.map(openclawRecipe)
 function openclawRecipe(version: RealVersion): Recipe {
   const manifest = { private: true, dependencies: { openclaw: version } }
   const proof = 'node_modules/openclaw/openclaw.mjs'
-  if (version === '2026.9.6') return { name: `openclaw-${version}`, manifest, files: {}, proof }
+  if (version === '2026.9.6') {
+    // Without its build the gateway starts, and does not take over the state of an older one.
+    return {
+      name: `openclaw-${version}`,
+      manifest,
+      files: {},
+      proof,
+      needBuild: ['node_modules/@openclaw/fs-safe'],
+    }
+  }
   return {
     name: `openclaw-${version}`,
     manifest: { ...manifest, ...WITHOUT_LOST_DEPENDENCIES },
