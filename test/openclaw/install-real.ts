@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { cacheDirectory, RECIPES, type Recipe } from './real-versions.ts'
+import { delimiter, dirname, join } from 'node:path'
+import { cacheDirectory, PINNED_NODE, RECIPES, type Recipe } from './real-versions.ts'
 
 export interface InstallOptions {
   /** Takes a line of progress. */
@@ -71,9 +71,10 @@ function missingIn(folder: string, { proof, needBuild = [] }: Recipe): string | 
   if (!existsSync(join(folder, proof))) return proof
   const without = needBuild.find(name => {
     const { optionalDependencies = {} } = JSON.parse(
-      readFileSync(join(folder, name, 'package.json'), 'utf8'),
+      readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8'),
     ) as { readonly optionalDependencies?: Readonly<Record<string, string>> }
-    return !Object.keys(optionalDependencies).some(build => existsSync(join(folder, 'node_modules', build)))
+    const builds = Object.keys(optionalDependencies).filter(each => each.startsWith(`${name}-`))
+    return !builds.some(build => existsSync(join(folder, 'node_modules', build)))
   })
   return without === undefined ? null : `${without}, its build for this platform`
 }
@@ -127,6 +128,11 @@ function firstLines(text: string): string {
   return text.split('\n').slice(0, 3).join(' ')
 }
 
+/** npm leaves out what is not for the Node that runs it, so that must be the one that runs the releases. */
+function pathOfReleases(): string {
+  return `${dirname(PINNED_NODE)}${delimiter}${process.env['PATH'] ?? ''}`
+}
+
 // `--ignore-scripts`: nothing of the releases runs before a test runs it.
 const NPM_INSTALL = [
   'install',
@@ -143,7 +149,7 @@ function runNpm(folder: string, name: string, options: InstallOptions): Promise<
   return new Promise((resolve, reject) => {
     const npm = spawn('npm', NPM_INSTALL, {
       cwd: folder,
-      env: { ...process.env, ...env },
+      env: { ...process.env, PATH: pathOfReleases(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const startedAtMs = Date.now()

@@ -91,11 +91,11 @@ describe('installing what the suite runs', () => {
   })
 
   test('is no install where npm left out a build that it may leave out', async () => {
-    const stub = { name: 'stub', version: '1.0.0', optionalDependencies: { build: 'file:../absent' } }
+    const stub = { name: 'stub', version: '1.0.0', optionalDependencies: { 'stub-build': 'file:../absent' } }
     const recipe = {
       ...LOCAL,
       files: { 'stub/package.json': JSON.stringify(stub) },
-      needBuild: ['node_modules/stub'],
+      needBuild: ['stub'],
     }
     await expect(installReal(options(recipe))).rejects.toThrow('left out')
     expect(existsSync(join(cache, 'local'))).toBe(false)

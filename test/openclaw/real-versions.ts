@@ -15,7 +15,7 @@ export interface Recipe {
   readonly proof: string
   /**
    * Packages that have a build for each platform as optional dependencies. npm leaves such a one out, and says nothing,
-   * when the registry fails for a moment: one must be there.
+   * where the registry fails for a moment or its own Node is too old: one must be there.
    */
   readonly needBuild?: readonly string[]
 }
@@ -44,7 +44,7 @@ function openclawRecipe(version: RealVersion): Recipe {
       manifest,
       files: {},
       proof,
-      needBuild: ['node_modules/@openclaw/fs-safe'],
+      needBuild: ['@openclaw/fs-safe'],
     }
   }
   return {
