@@ -79,7 +79,8 @@ export function speak(port: number, upgrade: Buffer, answer: (challenge: Challen
   }
 }
 
-function challengeIn(received: Buffer): Challenge | null {
+/** The challenge in the bytes of an upgraded socket, or `null` where it has not come yet. */
+export function challengeIn(received: Buffer): Challenge | null {
   const [first] = framesIn(afterHead(received))
   return first?.['event'] === 'connect.challenge' ? (first['payload'] as unknown as Challenge) : null
 }

@@ -11,6 +11,11 @@ describe('the name of a device', () => {
     expect(cleanName('\u3164\u115f\u2800')).toBeNull()
   })
 
+  test('M15: opens no tag on a page', () => {
+    expect(cleanName('<script>alert(1)</script>')).toBe('scriptalert(1)/script')
+    expect(cleanName('<>')).toBeNull()
+  })
+
   test('is at most 40 characters, and never half of one', () => {
     expect(cleanName('x'.repeat(100))).toBe('x'.repeat(40))
     expect(cleanName('\u{1f511}'.repeat(100))).toBe('\u{1f511}'.repeat(40))
@@ -28,7 +33,7 @@ describe('the name of a device', () => {
         const name = cleanName(text)
         if (name === null) return
         expect([...name].length).toBeLessThanOrEqual(MAX_NAME_LENGTH)
-        expect(name).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+        expect(name).not.toMatch(/[<>\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
         expect(name.trim()).toBe(name)
         expect(cleanName(name)).toBe(name)
       }),

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { report } from './advice.ts'
 import { declareCommands } from './command-list.ts'
 import { CommandError } from './errors.ts'
+import { jsonLine } from './render.ts'
 import type { CommandLine, CommandResult, CommonOptions, Wiring } from './wiring.ts'
 
 /** What carries a command out: its first argument, the others, and its options. Resolves to what to print, or an exit code. */
@@ -97,7 +98,7 @@ async function carryOut<Options extends CommonOptions>(
     const wiring = await wire(line, options)
     const result = await action(wiring, argument, options)
     if (typeof result === 'number') return result
-    if (wiring.json) wiring.say(JSON.stringify(result.json))
+    if (wiring.json) wiring.say(jsonLine(result.json))
     else result.lines.forEach(wiring.say)
     return result.exitCode ?? 0
   } catch (error) {
@@ -107,7 +108,7 @@ async function carryOut<Options extends CommonOptions>(
 
 function fail(error: unknown, json: boolean, line: CommandLine): number {
   const failure = report(error)
-  if (json) line.printOut(`${JSON.stringify({ error: failure.json })}\n`)
+  if (json) line.printOut(`${jsonLine({ error: failure.json })}\n`)
   else line.printError(`${failure.lines.join('\n')}\n`)
   return failure.exitCode
 }

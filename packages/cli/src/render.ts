@@ -6,6 +6,17 @@ export function plain(text: string, maxLength = 80): string {
   return [...bare].slice(0, maxLength).join('')
 }
 
+/**
+ * A value as one line of JSON that is safe to print, and to paste into a page: the same value, in printable ASCII without
+ * markup, since JSON leaves most control and direction marks as they are.
+ */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u007f-\uffff]/g,
+    unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
 /** A table: a heading, and columns as wide as their widest cell. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = headings.map((heading, column) =>

@@ -1,12 +1,15 @@
 /** The most characters (code points) that a device's name keeps. */
 export const MAX_NAME_LENGTH = 40
 
-/** Control, format, direction and zero-width characters, fillers, private use, lone surrogates, line separators. */
-const UNSHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
+/**
+ * Control, format, direction and zero-width characters, fillers, private use, lone surrogates, line separators; and what
+ * begins or ends a tag, wherever the name is shown.
+ */
+const UNSHOWN = /[<>\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
 
 /**
  * A name as it may be stored and shown, or `null` where nothing is left of it: at most 40 code points and never half a
- * character, no control or direction marks, nothing of zero width, no runs of blanks. It proves nothing.
+ * character, no control or direction marks, nothing of zero width, no angle brackets, no runs of blanks. It proves nothing.
  */
 export function cleanName(text: string | null | undefined): string | null {
   if (typeof text !== 'string') return null

@@ -8,7 +8,7 @@ import { runChildren } from '../demo/children.ts'
 import { type GatewayProcess, startGatewayProcess } from '../demo/gateway-process.ts'
 import { DEMO_SCOPES, type Tally, tally } from '../demo/reports.ts'
 import { CommandError } from '../errors.ts'
-import { facts, moment, plain } from '../render.ts'
+import { facts, jsonLine, moment, plain } from '../render.ts'
 import { type CommonOptions, refuseForeignOwner, type Wiring, wire, withStore } from '../wiring.ts'
 
 const DEMO_APP = 'holdfast-demo'
@@ -93,7 +93,7 @@ async function withHoldfast(
     const { admitted, p50Ms, p99Ms } = result
     const failures = Object.fromEntries(result.failures)
     const counts = { devices, admitted, refused, prompts, byRule, failures, p50Ms, p99Ms }
-    wiring.say(JSON.stringify({ deviceId, created, createdAtMs, stateDir: directory, ...counts }))
+    wiring.say(jsonLine({ deviceId, created, createdAtMs, stateDir: directory, ...counts }))
   } else {
     for (const line of describe(wiring, identity, byRule, result)) wiring.say(line)
     const noun = devices === 1 ? 'device' : 'devices'
@@ -117,7 +117,7 @@ async function withoutHoldfast(wiring: Wiring, options: DemoOptions): Promise<nu
   const { deviceIds, admitted, failures } = tally(reports)
   const pairingRequired = failures.get('pairing-required') ?? 0
   if (wiring.json) {
-    wiring.say(JSON.stringify({ deviceIds: deviceIds.size, admitted, pairingRequired }))
+    wiring.say(jsonLine({ deviceIds: deviceIds.size, admitted, pairingRequired }))
   } else {
     wiring.say('Each child made a key of its own, and showed the valid gateway token from this machine.')
     wiring.say(`${deviceIds.size} device ids · ${admitted} admitted · ${pairingRequired} pairing-required`)

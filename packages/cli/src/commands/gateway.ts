@@ -11,7 +11,7 @@ import {
 } from '@holdfast/handshake'
 import { DEFAULT_CEILING } from '../command-list.ts'
 import { CommandError } from '../errors.ts'
-import { deviceLabel, moment, plain } from '../render.ts'
+import { deviceLabel, jsonLine, moment, plain } from '../render.ts'
 import { type CommonOptions, placeOptions, refuseForeignOwner, type Wiring } from '../wiring.ts'
 
 export interface GatewayOptions extends CommonOptions {
@@ -39,8 +39,7 @@ export async function gateway(wiring: Wiring, _argument: string, options: Gatewa
   const ceiling = options.local ? (options.ceiling ?? defaultCeiling(roles)) : null
   const running = await start(wiring, options, roles, ceiling)
   running.onEvent(event => {
-    for (const line of wiring.json ? [JSON.stringify(jsonOf(event))] : linesOf(event, wiring))
-      wiring.say(line)
+    for (const line of wiring.json ? [jsonLine(jsonOf(event))] : linesOf(event, wiring)) wiring.say(line)
   })
   announce(wiring, running, options.host, ceiling)
   await asked
@@ -94,7 +93,7 @@ function announce(
   const { url, gatewayId } = running
   const stateDir = wiring.location.directory
   if (wiring.json) {
-    wiring.say(JSON.stringify({ url, gatewayId, stateDir }))
+    wiring.say(jsonLine({ url, gatewayId, stateDir }))
     return
   }
   wiring.say(`Listening on ${url} as gateway ${gatewayId}`)
