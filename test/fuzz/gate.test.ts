@@ -51,25 +51,26 @@ interface Input {
 const asIs = <T>(value: T): T => value
 const asText = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? 'undefined')
 
+/** The header of a frame, its mask and its first bytes: where one flip changes what all of it is. */
+const HEADER_BYTES = 16
+const inHeader = (damage: (bytes: Buffer) => Buffer) => (bytes: Buffer) =>
+  Buffer.concat([damage(bytes.subarray(0, HEADER_BYTES)), bytes.subarray(HEADER_BYTES)])
+
+/** Everything but what is damaged is as an honest client sends it. */
+const only = (part: Partial<Input>): Input => ({ upgrade: asIs, frame: asText, wire: asIs, ...part })
+
 const inputs: fc.Arbitrary<Input> = fc.oneof(
   {
     weight: 5,
-    arbitrary: treeDamage.map(damage => ({
-      upgrade: asIs,
-      frame: (connect: unknown) => asText(damage(connect)),
-      wire: asIs,
-    })),
+    arbitrary: treeDamage.map(damage => only({ frame: connect => asText(damage(connect)) })),
   },
   {
     weight: 3,
-    arbitrary: byteDamage.map(damage => ({
-      upgrade: asIs,
-      frame: (connect: unknown) => damage(asText(connect)),
-      wire: asIs,
-    })),
+    arbitrary: byteDamage.map(damage => only({ frame: connect => damage(asText(connect)) })),
   },
-  { weight: 2, arbitrary: byteDamage.map(damage => ({ upgrade: asIs, frame: asText, wire: damage })) },
-  { weight: 1, arbitrary: byteDamage.map(damage => ({ upgrade: damage, frame: asText, wire: asIs })) },
+  { weight: 1, arbitrary: byteDamage.map(damage => only({ wire: damage })) },
+  { weight: 1, arbitrary: byteDamage.map(damage => only({ wire: inHeader(damage) })) },
+  { weight: 1, arbitrary: byteDamage.map(damage => only({ upgrade: damage })) },
 )
 
 /** One peer with this damage, until its socket is closed. */
