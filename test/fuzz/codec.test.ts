@@ -1,7 +1,17 @@
-import { parseCall, parseConnect, parseServerFrame, parseWish, readChallenge } from '@holdfast/handshake'
+import {
+  idsIn,
+  parseCall,
+  parseConnect,
+  parseServerFrame,
+  parseWish,
+  readChallenge,
+  rootOf,
+} from '@holdfast/handshake'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { chainOf, look } from '../handshake/chains.ts'
 import { connectFrame, type Frame, paramsOf, ROLES, verdictOn } from '../handshake/connect-frame.ts'
+import { CREDENTIALS, proofOf, readingOf } from '../handshake/holdfast-frame.ts'
 import { byteDamage, INPUTS, treeDamage } from './mutators.ts'
 
 const CONNECTS: readonly Frame[] = [
@@ -10,6 +20,7 @@ const CONNECTS: readonly Frame[] = [
   connectFrame({ role: 'node', scopes: [], auth: { token: null, deviceToken: 'hfd_device-token' } }),
   connectFrame({ client: { displayName: 'a name', instanceId: 'i' }, auth: { bootstrapToken: 'join-code' } }),
 ]
+const PROOFS = CREDENTIALS.map(credential => proofOf({ credential }).frame)
 const OTHERS: readonly unknown[] = [
   { type: 'req', id: '7', method: 'device.pair.list', params: { limit: 5, after: 'x' } },
   { type: 'event', event: 'connect.challenge', payload: { nonce: 'n', ts: 5 } },
@@ -17,7 +28,7 @@ const OTHERS: readonly unknown[] = [
   { type: 'res', id: '1', ok: true, payload: { type: 'hello-ok', protocol: 4, auth: { scopes: ['a'] } } },
 ]
 
-const seeds = fc.constantFrom(...CONNECTS, ...OTHERS)
+const seeds = fc.constantFrom<unknown>(...CONNECTS, ...PROOFS, ...OTHERS)
 const damagedTexts = fc.oneof(
   fc.tuple(seeds, byteDamage).map(([seed, damage]) => damage(Buffer.from(JSON.stringify(seed))).toString()),
   fc.tuple(seeds, treeDamage).map(([seed, damage]) => JSON.stringify(damage(seed)) ?? 'undefined'),
@@ -96,5 +107,61 @@ describe('damaged frames', () => {
     )
     // The damage reaches the proofs, and spares some: else nothing would be shown.
     expect(Math.min(verified, refused)).toBeGreaterThan(INPUTS / 100)
+  })
+})
+
+describe('damaged holdfast/1 proofs', () => {
+  test('no damage gives another proof, and none gives a token that was not shown: all is refused, or the very same', () => {
+    const damaged = fc.constantFrom(...PROOFS).chain(seed => {
+      const bytes = byteDamage.map(damage => damage(Buffer.from(JSON.stringify(seed))).toString())
+      const tree = treeDamage.map(damage => JSON.stringify(damage(seed)) ?? '')
+      return fc.oneof(bytes, tree).map(text => ({ seed, text }))
+    })
+    let verified = 0
+    let refused = 0
+    fc.assert(
+      fc.property(damaged, ({ seed, text }) => {
+        const reading = parseConnect(text)
+        if (!reading.ok || reading.params.family !== 'holdfast/1') return
+        if (parseWish(ROLES, reading.params.role, reading.params.scopes) === null) return
+        const [said, whole] = [readingOf(JSON.parse(text)), readingOf(seed)]
+        if (said.credential.kind === 'gateway-token')
+          expect(said.transcriptHash).toEqual(whole.transcriptHash)
+        if (said.proof.verdict === 'verified') expect(said).toEqual(whole)
+        if (said.proof.verdict === 'verified') verified += 1
+        else refused += 1
+      }),
+      { numRuns: INPUTS },
+    )
+    expect(Math.min(verified, refused)).toBeGreaterThan(INPUTS / 200)
+  })
+})
+
+/** A link is a compact JWS; its claims are the JSON in the middle (RFC 7515 §7.1). */
+function withClaims(link: string, damage: (claims: unknown) => unknown): string {
+  const [header = '', claims = '', signature = ''] = link.split('.')
+  const damaged = JSON.stringify(damage(JSON.parse(Buffer.from(claims, 'base64url').toString()))) ?? ''
+  return [header, Buffer.from(damaged).toString('base64url'), signature].join('.')
+}
+
+describe('damaged delegations', () => {
+  test('no damage to a chain gives another right: it is flawed, or says the very same', () => {
+    const made = chainOf({ scopes: ['operator.read', 'operator.write'] }, { scopes: ['operator.read'] })
+    const whole = look(made)
+    expect(whole).toMatchObject({ verdict: 'verified' })
+    const changes = fc.oneof(
+      byteDamage.map(damage => (link: string) => damage(Buffer.from(link)).toString('latin1')),
+      treeDamage.map(damage => (link: string) => withClaims(link, damage)),
+    )
+    fc.assert(
+      fc.property(fc.nat(1), changes, (at, change) => {
+        const chain = made.chain.map((link, index) => (index === at ? change(link) : link))
+        rootOf(chain)
+        idsIn(chain)
+        const verdict = look(made, {}, chain)
+        if (verdict.verdict === 'verified') expect(verdict).toEqual(whole)
+      }),
+      { numRuns: INPUTS },
+    )
   })
 })

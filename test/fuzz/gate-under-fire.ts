@@ -49,6 +49,8 @@ export interface Heard {
 export interface BytePeer {
   /** Once its socket is closed. */
   readonly heard: Promise<Heard>
+  /** How many bytes it has received. */
+  received(): number
   /** Ends a request that was never whole: the HTTP server's own timeouts are not what is tested here. */
   endUnlessUpgraded(): void
 }
@@ -73,6 +75,7 @@ export function speak(port: number, upgrade: Buffer, answer: (challenge: Challen
   })
   return {
     heard,
+    received: () => received.length,
     endUnlessUpgraded: () => {
       if (heardIn(received).status !== 101) socket.end()
     },

@@ -1,7 +1,18 @@
+import { signHoldfastProof } from '@holdfast/handshake'
+import { createEphemeralIdentity } from '@holdfast/identity'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../gateway/manual-clock.ts'
-import { attempt, type Challenge, connectFrame, rawFrame, upgradeRequest } from '../gateway/raw-client.ts'
+import {
+  type Challenge,
+  CLIENT,
+  conclude,
+  connectFrame,
+  dial,
+  rawFrame,
+  takeChallenge,
+  upgradeRequest,
+} from '../gateway/raw-client.ts'
 import { openTestGate, type TestGate, TOKEN, until } from '../gateway/test-gate.ts'
 import {
   type BytePeer,
@@ -20,6 +31,9 @@ const SCOPES = ['operator.read', 'operator.write']
 /** A peer has asked for it by its bytes, or was told it by a rule: never 1000, 1006 or 1011. */
 const CLOSES = [1002, 1007, 1008, 1009, 1012, 1013]
 
+const GATEWAY = createEphemeralIdentity()
+/** The key that proves itself by holdfast/1: it may not come by a weaker proof again. */
+const PROVER = createEphemeralIdentity()
 let gate: TestGate
 let clock: ManualClock
 
@@ -27,23 +41,26 @@ beforeAll(async () => {
   clock = new ManualClock()
   gate = await openTestGate({
     clock,
+    identity: GATEWAY,
     trustedLocal: false,
     limits: { unauthenticatedSockets: 2 * BATCH, waitingForAnswer: 2 * BATCH },
   })
   // Known and granted: what is left as it was is admitted, and even that writes nothing.
-  const { details } = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
-  const request = await gate.store.findRequest(String(details['requestId']))
-  await gate.store.approveRequest(String(details['requestId']), {
-    by: { kind: 'store-writer' },
-    expectedDigest: request?.digest ?? '',
-  })
-  const { peer } = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
-  peer.socket.terminate()
-  await peer.closed
+  for (const family of ['openclaw', 'holdfast/1'] as const) {
+    const { details } = await connectHonestly(family)
+    const requestId = String(details['requestId'])
+    const request = await gate.store.findRequest(requestId)
+    await gate.store.approveRequest(requestId, {
+      by: { kind: 'store-writer' },
+      expectedDigest: request?.digest ?? '',
+    })
+    expect((await connectHonestly(family)).hello).not.toBeNull()
+  }
 })
 afterAll(() => gate.close())
 
 interface Input {
+  readonly family: 'openclaw' | 'holdfast/1'
   readonly upgrade: (request: Buffer) => Buffer
   readonly frame: (connect: unknown) => Buffer
   readonly wire: (bytes: Buffer) => Buffer
@@ -57,9 +74,14 @@ const inHeader = (damage: (bytes: Buffer) => Buffer) => (bytes: Buffer) =>
   Buffer.concat([damage(bytes.subarray(0, HEADER_BYTES)), bytes.subarray(HEADER_BYTES)])
 
 /** Everything but what is damaged is as an honest client sends it. */
-const only = (part: Partial<Input>): Input => ({ upgrade: asIs, frame: asText, wire: asIs, ...part })
+const only = (part: Partial<Input>): Omit<Input, 'family'> => ({
+  upgrade: asIs,
+  frame: asText,
+  wire: asIs,
+  ...part,
+})
 
-const inputs: fc.Arbitrary<Input> = fc.oneof(
+const damages = fc.oneof(
   {
     weight: 5,
     arbitrary: treeDamage.map(damage => only({ frame: connect => asText(damage(connect)) })),
@@ -73,11 +95,47 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
   { weight: 1, arbitrary: byteDamage.map(damage => only({ upgrade: damage })) },
 )
 
+const inputs: fc.Arbitrary<Input> = fc
+  .tuple(damages, fc.constantFrom('openclaw' as const, 'holdfast/1' as const))
+  .map(([damage, family]) => ({ ...damage, family }))
+
+/** A `connect` of ours, in the fields of the one that OpenClaw's clients send. */
+function holdfastFrame(challenge: Challenge) {
+  const { fields } = signHoldfastProof({
+    identity: PROVER,
+    gatewayId: GATEWAY.id,
+    dialled: { address: '127.0.0.1', port: gate.port },
+    challenge,
+    client: CLIENT,
+    role: 'operator',
+    scopes: SCOPES,
+    credential: { kind: 'gateway-token', token: TOKEN },
+  })
+  const { id, mode, version, platform } = CLIENT
+  const params = { minProtocol: 3, maxProtocol: 4, client: { id, mode, version, platform }, role: 'operator' }
+  return { type: 'req', id: 'call-1', method: 'connect', params: { ...params, scopes: SCOPES, ...fields } }
+}
+
+/** What an honest client sends: the key of each family is known, and was granted all of it. */
+function honestFrame(challenge: Challenge, family: Input['family']) {
+  if (family === 'holdfast/1') return holdfastFrame(challenge)
+  return connectFrame(challenge, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
+}
+
+/** A whole connect without any damage. */
+async function connectHonestly(family: Input['family']) {
+  const peer = await dial(gate.url)
+  peer.send(honestFrame(await takeChallenge(peer), family))
+  const answer = await conclude(peer)
+  peer.socket.terminate()
+  await peer.closed
+  return answer
+}
+
 /** One peer with this damage, until its socket is closed. */
 function send(input: Input) {
   const answer = (challenge: Challenge) => {
-    const connect = connectFrame(challenge, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
-    return input.wire(rawFrame(TEXT, input.frame(connect)))
+    return input.wire(rawFrame(TEXT, input.frame(honestFrame(challenge, input.family))))
   }
   return speak(gate.port, input.upgrade(Buffer.from(upgradeRequest(gate.port))), answer)
 }
@@ -86,11 +144,15 @@ function send(input: Input) {
 async function finish(peers: readonly BytePeer[]): Promise<readonly Heard[]> {
   let open = peers.length
   for (const { heard } of peers) void heard.then(() => --open)
+  // Gate and peers share this event loop: where nothing has moved for some of its turns, nothing will but by the clock.
+  const progress = () =>
+    peers.reduce((bytes, peer) => bytes + peer.received(), gate.events.length) + peers.length - open
   let before = -1
-  for (let quiet = 0; open > 0 && quiet < 2; ) {
-    await new Promise(resolve => setTimeout(resolve, 5))
-    quiet = open === before ? quiet + 1 : 0
-    before = open
+  for (let quiet = 0; open > 0 && quiet < 5; ) {
+    await new Promise(resolve => setTimeout(resolve, 10))
+    const now = progress()
+    quiet = now === before ? quiet + 1 : 0
+    before = now
   }
   // The deadlines of a connect and of a delayed answer, then the patience with a peer that does not answer a close.
   for (const stepMs of [5_000, 1_000, 5_000, 1_000]) {
@@ -142,8 +204,8 @@ describe('a gate that is sent damaged bytes', () => {
       expect([...answered.keys()]).toContain(what)
     }
     crashes.stop()
-    const honest = await attempt(gate.url, { identity: IDENTITY, token: TOKEN, scopes: SCOPES })
-    expect(honest.hello).not.toBeNull()
-    honest.peer.socket.terminate()
+    for (const family of ['openclaw', 'holdfast/1'] as const) {
+      expect((await connectHonestly(family)).hello).not.toBeNull()
+    }
   })
 })

@@ -44,7 +44,8 @@ async function racingGate(
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
-  const gate = await openTestGate({ store })
+  // A gate that gives up on a slow machine would refuse for another reason.
+  const gate = await openTestGate({ store, limits: { handshakeMs: 300_000 } })
   open.push(gate)
   return { gate, path: first.storePath }
 }
