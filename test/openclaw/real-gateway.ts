@@ -80,6 +80,10 @@ export interface StartOptions {
   readonly gateway?: Readonly<Record<string, unknown>>
 }
 
+/** 2026.9 gives itself 5 s for one step of its start, and ends where a busy machine takes longer. */
+const GAVE_UP = /trigger=timeout/
+const STARTS = 3
+
 /**
  * Start one release's gateway on loopback and wait until it admits clients. Starting another release on the same
  * home is an upgrade; starting the same one again is a restart, and with the same port its clients find it again.
@@ -89,6 +93,16 @@ export async function startRealGateway(
   home: RealHome,
   options: StartOptions = {},
 ): Promise<RealGateway> {
+  for (let start = 1; ; start++) {
+    try {
+      return await startOnce(version, home, options)
+    } catch (error) {
+      if (start === STARTS || !GAVE_UP.test(String(error))) throw error
+    }
+  }
+}
+
+async function startOnce(version: RealVersion, home: RealHome, options: StartOptions): Promise<RealGateway> {
   const port = options.port ?? (await freePort())
   writeFileSync(join(home.stateDirectory, 'openclaw.json'), configText(home, port, options.gateway ?? {}), {
     mode: 0o600,
