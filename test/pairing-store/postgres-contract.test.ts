@@ -2,6 +2,7 @@ import { openPostgresStore, type PairingStore } from '@holdfast/pairing-store'
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 import { admissionContract } from './contract/admissions.ts'
 import { auditContract } from './contract/audit.ts'
+import { delegationContract } from './contract/delegations.ts'
 import { deviceContract } from './contract/devices.ts'
 import { joiningContract } from './contract/joining.ts'
 import type { OpenStore } from './contract/open-store.ts'
@@ -36,4 +37,5 @@ describe('the pairing store on PostgreSQL', () => {
   tokenContract(openStore)
   auditContract(openStore)
   joiningContract(openStore)
+  delegationContract(openStore)
 })

@@ -5,6 +5,7 @@ import {
   limitOption,
   nameOption,
   openClawDirOption,
+  parseAge,
   parseCount,
   parseGatewayId,
   parseList,
@@ -120,9 +121,20 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     async () => (await import('./commands/gateway-transfer.ts')).importProvision,
     gateway,
   )
-  add('devices', 'list the devices', async () => (await import('./commands/devices.ts')).devices)
+  const devices = add(
+    'devices',
+    'list the devices',
+    async () => (await import('./commands/devices.ts')).devices,
+  )
+    .enablePositionalOptions()
     .addOption(limitOption())
     .option('--after <cursor>', 'go on after this page')
+  add(
+    'prune',
+    'forget devices that were not seen for long; revoked and narrowed ones stay',
+    async () => (await import('./commands/devices.ts')).prune,
+    devices,
+  ).requiredOption('--older-than <age>', 'such as 90d or 12h', parseAge)
   add(
     'requests',
     'list what waits for an answer',

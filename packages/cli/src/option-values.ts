@@ -44,6 +44,13 @@ export function parseMinutes(text: string): number {
   return minutes
 }
 
+/** A span of days or hours, such as `90d` or `12h`, in ms. */
+export function parseAge(text: string): number {
+  const [, count = '', unit = ''] = /^([1-9]\d{0,4})([dh])$/.exec(text) ?? []
+  if (count === '') throw new InvalidArgumentError('An age such as 90d or 12h is needed.')
+  return Number(count) * (unit === 'd' ? 24 : 1) * 3_600_000
+}
+
 /** Scopes, separated by commas. An empty list is said, never left out: a variable that is not set must not mean it. */
 export function parseScopeList(text: string): string[] {
   if (text === 'none') return []

@@ -17,6 +17,7 @@ export const AUDIT_ACTS = [
   'device-narrowed',
   'device-reinstated',
   'delegation-revoked',
+  'device-pruned',
   'request-approved',
   'request-rejected',
   'token-issued',

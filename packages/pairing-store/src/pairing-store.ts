@@ -245,6 +245,16 @@ export interface PairingStore {
   /** Those of one device, the oldest first. */
   listRevokedDelegations(deviceId: DeviceId): Promise<readonly RevokedDelegation[]>
   /**
+   * Forgets devices that were not seen since that time (since they were made, where they never were): each is as unknown
+   * as before it first came, and cut where it is connected still. Tombstones and whatever is narrowed stay. Only whoever
+   * may write the store may do so. `onProgress` is told how many are gone, as the work goes on.
+   */
+  pruneDevices(options: {
+    readonly by: Extract<Actor, { readonly kind: 'store-writer' }>
+    readonly notSeenSinceMs: number
+    readonly onProgress?: (pruned: number) => void
+  }): Promise<{ readonly pruned: number }>
+  /**
    * A device token for a role that has none. It may be shown beside a proof of that device, in that role, instead of the
    * gateway token; it gives no authority of its own, and dies with the device's or the role's.
    */

@@ -211,6 +211,35 @@ export function deviceContract(openStore: OpenStore): void {
       expect(await store.findDevice(by.deviceId)).toMatchObject({ trust: 'revoked' })
     })
 
+    test('devices not seen since a time are forgotten on request alone, each with an entry, and never what was taken away', async () => {
+      const { store, token, passMs, nowMs } = await startStore(openStore)
+      const [old, revoked, narrowed, seen] = [
+        await local(store, token),
+        await local(store, token),
+        await local(store, token),
+        await local(store, token),
+      ]
+      await store.revokeDevice(revoked.id, { ...WRITER, keepRegistration: true })
+      await store.narrowDevice(narrowed.id, { ...WRITER, role: 'operator', scopes: ['operator.read'] })
+      passMs(90 * 86_400_000)
+      store.noteSeen(seen.id)
+      const fresh = await local(store, token)
+      const heard = listen(store)
+      const notSeenSinceMs = nowMs() - 1_000
+      expect(await store.pruneDevices({ ...WRITER, notSeenSinceMs })).toEqual({ pruned: 1 })
+      expect(heard).toMatchObject([{ kind: 'device-changed', deviceId: old.id }])
+      expect(await store.findDevice(old.id)).toBeNull()
+      const kept = (await store.listDevices()).items.map(each => each.deviceId)
+      expect(kept.sort()).toEqual([revoked.id, narrowed.id, seen.id, fresh.id].sort())
+      const [entry] = (await store.listAudit({ order: 'newest', limit: 1 })).items
+      expect(entry).toMatchObject({ act: 'device-pruned', deviceId: old.id, by: 'store-writer', to: null })
+      expect(await store.admit(attempt({ identity: old }))).toMatchObject({ outcome: 'refused' })
+      expect(await store.admit(attempt({ identity: old, token }))).toMatchObject({ registered: true })
+      expect(await store.pruneDevices({ ...WRITER, notSeenSinceMs })).toEqual({ pruned: 0 })
+      const by = acting(seen.id, 'operator.admin')
+      await expect(store.pruneDevices({ by, notSeenSinceMs } as never)).rejects.toThrow(TypeError)
+    })
+
     test('a name is cleaned, and a device may choose its own', async () => {
       const { store, token } = await startStore(openStore)
       const { id } = await local(store, token)

@@ -37,6 +37,24 @@ export async function devices(
   }
 }
 
+/** Forget those that were not seen for so long. */
+export async function prune(
+  wiring: Wiring,
+  _argument: string,
+  options: CommonOptions & { readonly olderThan: number },
+): Promise<CommandResult> {
+  const notSeenSinceMs = wiring.nowMs() - options.olderThan
+  const onProgress = (pruned: number) => wiring.progress(`${pruned} devices`)
+  const { pruned } = await withStore(wiring, store =>
+    store.pruneDevices({ by: BY, notSeenSinceMs, onProgress }),
+  )
+  if (pruned > 0) wiring.progress(null)
+  return {
+    json: { pruned, notSeenSinceMs },
+    lines: [`Forgot ${pruned} devices that were not seen since ${moment(notSeenSinceMs)}.`],
+  }
+}
+
 /** A tombstone, and what it means for new devices of that machine. */
 export async function revoke(
   wiring: Wiring,

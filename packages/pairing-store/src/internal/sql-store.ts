@@ -37,6 +37,7 @@ import type {
   TokenAnswer,
   WithdrawAnswer,
 } from '../pairing-store.ts'
+import { PRUNED_AT_ONCE, pruneDevices } from '../pruning.ts'
 import type {
   Actor,
   DeviceRecord,
@@ -263,6 +264,24 @@ export class SqlStore implements PairingStore {
     if (id === null) return []
     const rows = await this.#driver.all(this.#queries.revokedDelegations, { deviceId: id })
     return rows.map(toRevokedDelegation)
+  }
+
+  async pruneDevices(options: {
+    readonly by: Extract<Actor, { readonly kind: 'store-writer' }>
+    readonly notSeenSinceMs: number
+    readonly onProgress?: (pruned: number) => void
+  }): Promise<{ readonly pruned: number }> {
+    const { by } = actorOf(options)
+    const { notSeenSinceMs, onProgress = () => undefined } = options
+    if (by.kind !== 'store-writer') throw new TypeError('by: a store-writer')
+    if (!Number.isSafeInteger(notSeenSinceMs)) throw new TypeError('notSeenSinceMs: ms since the epoch')
+    // What is known of who was seen just now goes first.
+    await this.#seen.flush()
+    for (let pruned = 0; ; onProgress(pruned)) {
+      const { length } = await this.#mutate(tx => pruneDevices(tx, by, notSeenSinceMs))
+      pruned += length
+      if (length < PRUNED_AT_ONCE) return { pruned }
+    }
   }
 
   async issueDeviceToken(
