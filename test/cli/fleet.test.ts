@@ -10,8 +10,53 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
+/** The commands of a page, each with the machine that its block is about. */
+function commandsOf(
+  page: string,
+): readonly { readonly machine: string; readonly words: readonly string[] }[] {
+  let machine = ''
+  return [...page.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) =>
+    block.split('\n').flatMap(line => {
+      const [, named] = /^# machine (\w+)$/.exec(line) ?? []
+      machine = named ?? machine
+      const [, words] = /^holdfast (.+)$/.exec(line) ?? []
+      return words === undefined ? [] : [{ machine, words: words.split(' ') }]
+    }),
+  )
+}
+
 describe('a fleet from the command line', () => {
-  test('every command of docs/fleet.md: two gateways on one server, provisioned, looked after, and no secret shown', async () => {
+  test('every command of docs/fleet.md works as it is written there', async () => {
+    const folder = temporaryFolder()
+    await server.createDatabase('page')
+    const pass = join(folder, 'pgpass')
+    writeFileSync(pass, `*:*:*:*:${PASSWORD}\n`, { mode: 0o600 })
+    const page = readFileSync(new URL('../../docs/fleet.md', import.meta.url), 'utf8')
+    const commands = commandsOf(page)
+    expect(commands.length).toBeGreaterThan(8)
+    const gatewayIds: string[] = []
+    for (const { machine, words } of commands) {
+      const here = words.map(word =>
+        word
+          .replace('/var/lib/holdfast', join(folder, machine))
+          .replace('/root/', `${folder}/`)
+          .replace('holdfast@db.internal:5432/holdfast', `postgres@127.0.0.1:${server.port}/page`),
+      )
+      if (here[0] === 'gateway' && here[1]?.startsWith('--')) {
+        process.env['PGPASSFILE'] = pass
+        const [, , stateDir = '', ...more] = here
+        gatewayIds.push((await startGatewayProcess(stateDir, ...more)).gatewayId)
+        delete process.env['PGPASSFILE']
+      } else {
+        const { exitCode, stderr } = await holdfast(here, { env: { PGPASSFILE: pass } })
+        expect([words.join(' '), exitCode, stderr]).toEqual([words.join(' '), 0, expect.any(String)])
+      }
+    }
+    expect(gatewayIds).toHaveLength(2)
+    expect(new Set(gatewayIds).size).toBe(1)
+  })
+
+  test('two gateways on one server: nothing is made by looking, no secret is shown, and what is for files is refused', async () => {
     const folder = temporaryFolder()
     await server.createDatabase('fleet')
     const pass = join(folder, 'pgpass')
