@@ -65,6 +65,22 @@ describe('hosts where nobody can approve', () => {
     expect(spent.entries).toHaveLength(EACH)
   })
 
+  test('F76: an onboarding without a person registers the command line before the first gateway start, and it is let in', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    const { publicKey, deviceId } = await holdfastJson<Record<string, string>>(stateDir, 'id')
+    const given = ['--scopes', 'operator.read,operator.pairing', '--name', 'command line']
+    await holdfastJson(stateDir, 'preregister', String(publicKey), ...given)
+    expect(await holdfastJson(stateDir, 'devices')).toMatchObject({
+      devices: [{ deviceId, trust: 'approved', name: 'command line' }],
+    })
+    const { url } = await startGatewayProcess(stateDir, '--host', '0.0.0.0', '--no-local')
+    const scopes = ['--scopes', 'operator.read,operator.pairing']
+    const joined = await holdfast(['join', url, '--state-dir', stateDir, ...scopes, '--json'], { input: '' })
+    expect(joined).toMatchObject({ exitCode: 0, answer: { deviceId } })
+    expect(await holdfastJson(stateDir, 'requests')).toMatchObject({ requests: [] })
+    expect((await holdfastJson<Devices>(stateDir, 'devices')).devices).toHaveLength(1)
+  })
+
   test('a join code can be listed and withdrawn, and is good for ten minutes at most', async () => {
     const stateDir = join(temporaryFolder(), 'gateway')
     const { url, gatewayId } = await startGatewayProcess(stateDir, '--no-local')

@@ -122,23 +122,32 @@ function showProgress(text: string | null, { printError }: CommandLine): void {
 
 /** Run `use` on the store of this install, and let go of it afterwards. A store is never made by looking for one. */
 export async function withStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
-  const store = await openExisting(wiring)
+  if (!wiring.storeIsServer) requireStore(wiring)
+  return useStore(wiring, false, use)
+}
+
+/** The same, for what may come before the first start of a gateway: it makes the store where there is none yet. */
+export function withNewStore<T>(wiring: Wiring, use: (store: PairingStore) => Promise<T>): Promise<T> {
+  return useStore(wiring, true, use)
+}
+
+async function useStore<T>(
+  wiring: Wiring,
+  create: boolean,
+  use: (store: PairingStore) => Promise<T>,
+): Promise<T> {
+  refuseForeignOwner(wiring)
+  // Loading the store takes longer than all the rest, and most commands about the identity need none.
+  const { openPostgresStore, openSqliteStore } = await import('@holdfast/pairing-store')
+  const { storePath, storeIsServer } = wiring
+  const store = await (storeIsServer
+    ? openPostgresStore({ url: storePath, create })
+    : openSqliteStore({ path: storePath }))
   try {
     return await use(store)
   } finally {
     await store.close()
   }
-}
-
-async function openExisting(wiring: Wiring): Promise<PairingStore> {
-  // Loading the store takes longer than all the rest, and most commands about the identity need none.
-  const { openPostgresStore, openSqliteStore } = await import('@holdfast/pairing-store')
-  if (wiring.storeIsServer) {
-    refuseForeignOwner(wiring)
-    return openPostgresStore({ url: wiring.storePath, create: false })
-  }
-  requireStore(wiring)
-  return openSqliteStore({ path: wiring.storePath })
 }
 
 /** The store's file is there, and ours. @throws {@link CommandError} `STORE_MISSING`, `OWNER_DIFFERS`, `USAGE` */

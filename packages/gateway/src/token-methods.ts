@@ -60,6 +60,10 @@ function tokenRefusal(answer: TokenAnswer, act: string): CallError {
       return denied(act, 'ROLE_UNKNOWN')
     case 'device-revoked':
       return deviceRevoked()
+    case 'rotation-pending':
+      return new CallError('UNAVAILABLE', 'the device was given a new token a moment ago', {
+        details: { code: 'ROTATION_PENDING', retryAfterMs: answer.retryAfterMs },
+      })
     case 'token-absent':
       return new CallError('INVALID_REQUEST', 'the device has no token in that role', {
         details: { code: 'TOKEN_ABSENT' },

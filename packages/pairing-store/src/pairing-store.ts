@@ -103,6 +103,8 @@ export type TokenAnswer =
   /** The device gets it with its next hello under the gateway token; until then nothing changes. */
   | { readonly outcome: 'promised'; readonly scopes: readonly Scope[] }
   | { readonly outcome: 'revoked'; readonly revokedAtMs: number }
+  /** Somebody else was given a new one a moment ago, and it was not used yet: that one stays. */
+  | { readonly outcome: 'rotation-pending'; readonly retryAfterMs: number }
   /** Issuing: there is a live one, which stays. Rotating, revoking: there is none. */
   | { readonly outcome: 'token-live' | 'token-absent' }
   | { readonly outcome: 'unknown' | 'role-unknown' | 'scope-unknown' | 'device-revoked' }

@@ -11,6 +11,8 @@ import type { Actor, DeviceRecord, IssuedToken } from './records.ts'
 /** How long a token that another took the place of is still good: sibling processes have read it already. */
 export const SIBLING_GRACE_MS = 60_000
 /** How long the token of a rotation waits for its first use: an install that is switched off over a holiday comes back to it. */
+/** How long a new token that was not used yet is not replaced by another. */
+const SETTLE_MS = 5_000
 export const PENDING_TTL_MS = 7 * 24 * 60 * 60_000
 
 /** The device and role whose tokens are to change, and what the device may have there. */
@@ -124,8 +126,20 @@ export async function rotateDeviceToken(
     await noted(tx, note, () => updateRow(tx, holder, role, { promised_at_ms }))
     return { outcome: 'promised', scopes }
   }
+  const retryAfterMs = settlesInMs(row, tx.nowMs)
+  if (retryAfterMs > 0) return { outcome: 'rotation-pending', retryAfterMs }
   const note = { by, act: 'token-rotated', deviceId: holder, role } as const
   return { outcome: 'rotated', issued: await noted(tx, note, () => putPending(tx, holder, role)), scopes }
+}
+
+/**
+ * How long the new token of a rotation that was made just now is left alone. Of two processes that rotate at once the
+ * second would else make the token void that the first was just given, and both would take theirs for the good one.
+ */
+function settlesInMs({ pending_at_ms }: DeviceTokenTable, nowMs: number): number {
+  const ageMs = pending_at_ms === null ? SETTLE_MS : nowMs - pending_at_ms
+  // A clock that was set back holds nobody up.
+  return ageMs < 0 ? 0 : Math.max(0, SETTLE_MS - ageMs)
 }
 
 /** Nobody rotates a token into more than the device has, nor names more than they hold themselves. */

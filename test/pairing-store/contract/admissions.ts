@@ -272,7 +272,7 @@ export function admissionContract(openStore: OpenStore): void {
       expect((await store.listDevices()).items).toHaveLength(1)
     })
 
-    test('a host may register before any gate has started', async () => {
+    test('F76: an onboarding registers a host before any gate has started, and the gate then admits it unasked', async () => {
       const store = await openStore('before-any-gate')
       const token = newToken()
       await store.putGatewayToken(token)
@@ -280,6 +280,15 @@ export function admissionContract(openStore: OpenStore): void {
       expect(await store.registerLocal({ identity, gatewayToken: token, role: 'operator' })).toMatchObject({
         outcome: 'registered',
       })
+      await store.close()
+      const gates = await openStore('before-any-gate')
+      await gates.putGatewayToken(token)
+      await gates.putSettings({ roles: BUILT_IN_ROLES, ceiling: CEILING })
+      expect(await gates.admit(attempt({ identity }))).toMatchObject({
+        outcome: 'admitted',
+        registered: false,
+      })
+      expect(await gates.listRequests()).toMatchObject({ items: [] })
     })
   })
 }

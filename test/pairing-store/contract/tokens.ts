@@ -179,6 +179,34 @@ export function tokenContract(openStore: OpenStore): void {
       expect(await shown(store, identity, next)).toBe('admitted')
     })
 
+    test('F71: of 24 that rotate at once one is given a new token, and no other makes that void', async () => {
+      const started = await startStore(openStore)
+      const { store } = started
+      const { identity, first } = await handedOut(started)
+      const rotate = () => store.rotateDeviceToken(identity.id, { ...WRITER, role: 'operator' })
+      const answers = await Promise.all(Array.from({ length: 24 }, rotate))
+      const [won, ...others] = answers.flatMap(each =>
+        each.outcome === 'rotated' ? [each.issued.token] : [],
+      )
+      expect(others).toEqual([])
+      expect(answers.filter(each => each.outcome === 'rotation-pending')).toHaveLength(23)
+      for (const each of [first, won ?? '']) expect(await shown(store, identity, each)).toBe('admitted')
+    })
+
+    test('F68: whoever lost the answer to a rotation can make another a moment later', async () => {
+      const started = await startStore(openStore)
+      const { store } = started
+      const { identity } = await handedOut(started)
+      const lost = await rotated(store, identity)
+      const rotate = () => store.rotateDeviceToken(identity.id, { ...WRITER, role: 'operator' })
+      started.passMs(4_999)
+      expect(await rotate()).toEqual({ outcome: 'rotation-pending', retryAfterMs: 1 })
+      started.passMs(1)
+      const next = await rotated(store, identity)
+      expect(await shown(store, identity, lost)).toBe('device-token-mismatch')
+      expect(await shown(store, identity, next)).toBe('admitted')
+    })
+
     test('F68: a device whose token is dead is let in by its key, and handed another after a revocation', async () => {
       const started = await startStore(openStore)
       const { store, token } = started

@@ -2,7 +2,14 @@ import { type DeviceId, findIdentity, type PublicKey, parsePublicKey } from '@ho
 import type { JoinCodeRecord, PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { deviceLabel, moment, plain, span, table } from '../render.ts'
-import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
+import {
+  type CommandResult,
+  type CommonOptions,
+  placeOptions,
+  type Wiring,
+  withNewStore,
+  withStore,
+} from '../wiring.ts'
 
 const BY = { kind: 'store-writer' } as const
 
@@ -61,7 +68,7 @@ async function gatewayIdOf({ location }: Wiring): Promise<DeviceId | null> {
 /** A device that is let in by its key, though nobody has seen it yet. */
 export async function preregister(wiring: Wiring, argument: string, options: Given): Promise<CommandResult> {
   const publicKey = parseKey(argument)
-  const answer = await withStore(wiring, store =>
+  const answer = await withNewStore(wiring, store =>
     store.preregisterDevice({ by: BY, publicKey, ...givenBy(options) }),
   )
   switch (answer.outcome) {

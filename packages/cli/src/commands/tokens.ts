@@ -50,6 +50,7 @@ async function change(
     case 'rotated':
     case 'issued':
     case 'promised':
+    case 'rotation-pending':
     case 'token-live':
       return
     case 'role-unknown':
