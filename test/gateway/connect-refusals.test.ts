@@ -43,7 +43,7 @@ const params = (change: Record<string, unknown>) => ({
 })
 
 describe('rule 4: a device is needed', () => {
-  test('C3: the shared token alone, with admin scopes of its own choice, gets nothing', async () => {
+  test('C3 L5: the shared token alone, with admin scopes of its own choice, gets nothing', async () => {
     const answer = await refusal({ identity: null, scopes: ['operator.admin'] })
     expect(answer).toMatchObject({ refusal: 'device-required', rule: '4', code: 1008 })
     expect(answer.details['code']).toBe('DEVICE_IDENTITY_REQUIRED')

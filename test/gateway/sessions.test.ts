@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { GateEvent } from '@holdfast/gateway'
@@ -378,6 +379,26 @@ describe('the store gone', () => {
     expect(peer.socket.readyState).toBe(1)
     expect(healthy.counts()['device']).toBe((before['device'] ?? 0) + 1)
     for (let minute = 0; minute < 14; minute++) {
+      clock.advance(5_000)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    expect(await peer.closed).toEqual({ code: 1013, reason: 'pairing store unavailable' })
+  })
+
+  test('a file that was taken away under the gate is no empty store: nobody is admitted, and in a minute live sockets are cut', async () => {
+    const clock = new ManualClock()
+    const gate = await testGate({ clock })
+    const identity = createEphemeralIdentity()
+    const { peer } = await admitted(gate, identity)
+    rmSync(gate.storePath)
+    const refusal = async () => {
+      const { details } = await attempt(gate.url, { identity, token: TOKEN })
+      return details['refusal']
+    }
+    await until(async () => (await refusal()) === 'store-unavailable')
+    expect(existsSync(gate.storePath)).toBe(false)
+    expect(peer.socket.readyState).toBe(1)
+    for (let step = 0; step < 14; step++) {
       clock.advance(5_000)
       await new Promise(resolve => setImmediate(resolve))
     }

@@ -118,6 +118,21 @@ describe('the file of a store', () => {
     await expectRefused(path, 'STORE_UNREADABLE', { reason: 'damaged' })
   })
 
+  test('F41: a store that is gone, but for its log, is not taken for a new one', async () => {
+    const path = newPath()
+    const store = await openSqliteStore({ path })
+    await store.putGatewayToken(newToken())
+    copyFileSync(`${path}-wal`, `${path}.kept`)
+    await store.close()
+    rmSync(path)
+    renameSync(`${path}.kept`, `${path}-wal`)
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({
+      code: 'STORE_UNREADABLE',
+      detail: { path, reason: 'missing' },
+    })
+    expect(readdirSync(dirname(path))).toEqual(['store.sqlite-wal'])
+  })
+
   test("another program's database is refused and left as it is", async () => {
     const path = newPath()
     writeFileSync(path, '', { mode: 0o600 })

@@ -12,6 +12,7 @@ import { assertActor } from '../authority.ts'
 import type { ChangeListener } from '../changes.ts'
 import { revokeDelegation, toRevokedDelegation } from '../delegations.ts'
 import { narrowDevice, reinstateDevice, renameDevice, revokeDevice, revokeRegistered } from '../devices.ts'
+import { isPairingStoreError } from '../errors.ts'
 import {
   type Invitation,
   JOIN_CODE_TTL_MS,
@@ -384,6 +385,9 @@ export class SqlStore implements PairingStore {
   async close(): Promise<void> {
     try {
       await this.#seen.flush()
+    } catch (error) {
+      // A store that is lost is closed all the same: all that is lost with it here is when devices were seen last.
+      if (!isPairingStoreError(error)) throw error
     } finally {
       await this.#driver.close()
     }

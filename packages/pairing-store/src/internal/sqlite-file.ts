@@ -25,6 +25,7 @@ import { toStoreError, writeFailed } from './sqlite-errors.ts'
 /** In the header of every store (https://www.sqlite.org/fileformat.html#application_id): `hold`. */
 const APPLICATION_ID = 0x686f6c64
 const HEADER_LENGTH = 100
+const RESTORE = 'If it was there before, restore a backup: holdfast store restore FILE'
 const MAGIC = 'SQLite format 3\0'
 
 /**
@@ -36,6 +37,7 @@ export async function prepareStoreFile(path: string, nowMs: number): Promise<voi
   prepareDirectory(path, uid)
   let stats = statOrNull(path)
   if (stats === null) {
+    refuseLost(path)
     await publishStore(path, nowMs, uid)
     stats = statSync(path)
   }
@@ -43,6 +45,13 @@ export async function prepareStoreFile(path: string, nowMs: number): Promise<voi
   if (!stats.isFile()) throw unreadable(path, 'not-a-file')
   checkOwner(path, stats, uid)
   checkHeader(path, readHeader(path))
+}
+
+// A log without its store: the store is lost, and SQLite would play the log into a new one. The store comes before its log,
+// so that it is there by now where somebody else has just made it.
+function refuseLost(path: string): void {
+  const log = statOrNull(`${path}-wal`)
+  if (log !== null && log.size > 0 && statOrNull(path) === null) throw unreadable(path, 'missing')
 }
 
 /** See that the directory of the file is there, and nobody else's to write. */
@@ -259,8 +268,7 @@ function unreadable(
   reason: 'permission' | 'not-a-file' | 'io' | 'missing',
   cause?: unknown,
 ): PairingStoreError {
-  const at = reason === 'missing' ? dirname(path) : path
-  const fix = `Look at what is there: ls -la '${at}'`
+  const fix = reason === 'missing' ? RESTORE : `Look at what is there: ls -la '${path}'`
   return new PairingStoreError('STORE_UNREADABLE', { path, reason, fix }, { cause })
 }
 

@@ -1,5 +1,6 @@
 import type { Role } from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
+import type { AuditAct } from '../audit.ts'
 import type { SinceUnknown } from '../errors.ts'
 import type { DeviceRecord } from '../records.ts'
 import { dropTokens } from '../tokens.ts'
@@ -23,8 +24,22 @@ export interface MergeCounts {
 
 const BATCH = 500
 const BY = { kind: 'store-writer' } as const
-/** What takes something from a device, or lifts a tombstone without giving back what went with it. */
-const TAKING = ['device-revoked', 'device-narrowed', 'device-reinstated', 'device-held'] as const
+/** Acts that take nothing from a device. Any other one does, those of later versions included. */
+const GIVING = [
+  'device-registered',
+  'device-approved',
+  'device-renamed',
+  'device-restored',
+  'request-approved',
+  'request-rejected',
+  'join-code-spent',
+  'token-issued',
+  'token-rotated',
+  'token-promised',
+  'token-promoted',
+  // Tokens are never taken from a copy.
+  'token-revoked',
+] as const satisfies readonly AuditAct[]
 
 /**
  * Does the store not say what was revoked since the copy was made? It does where the copy's log is the beginning of its own
@@ -191,7 +206,7 @@ async function touchedSince({ session }: Transaction, sequence: number): Promise
     .select('device_id')
     .distinct()
     .where('sequence', '>', sequence)
-    .where('act', 'in', TAKING)
+    .where('act', 'not in', GIVING)
     .execute()
   return new Set(rows.flatMap(({ device_id }) => device_id ?? []))
 }
