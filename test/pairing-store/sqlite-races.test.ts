@@ -42,7 +42,7 @@ beforeAll(async () => {
   token = newToken()
   await store.putGatewayToken(token)
   racers = [startRacer(), startRacer()]
-  await until(() => racers.every(each => each.lines.length === 1))
+  await until(() => racers.every(each => each.lines.length === 1), 60_000)
 })
 afterAll(async () => {
   for (const racer of racers) racer.process.stdin?.end()

@@ -30,17 +30,20 @@ async function connectOnce(): Promise<object> {
   return { deviceId: identity.id, trust: 'trusted-local', name: null }
 }
 
-/** What a command prints is none of this program's lines. */
+/** Runs a command; what it prints is none of this program's lines. One that met others for too long wrote nothing: again. */
 async function command(...words: readonly string[]): Promise<void> {
-  const write = process.stdout.write.bind(process.stdout)
-  let said = ''
-  process.stdout.write = (text: string | Uint8Array) => {
-    said += text
-    return true
+  for (;;) {
+    let said = ''
+    const write = process.stdout.write.bind(process.stdout)
+    process.stdout.write = (text: string | Uint8Array) => {
+      said += text
+      return true
+    }
+    const exitCode = await runProgram([...words, '--state-dir', stateDir, '--json'])
+    process.stdout.write = write
+    if (exitCode === 0) return
+    if (!said.includes('"STORE_BUSY"')) throw new Error(`holdfast ${words[0]}: ${said}`)
   }
-  const exitCode = await runProgram([...words, '--state-dir', stateDir, '--json'])
-  process.stdout.write = write
-  if (exitCode !== 0) throw new Error(`holdfast ${words[0]}: ${said}`)
 }
 
 let last = ''

@@ -93,7 +93,8 @@ function oneUnguardedMutation(step: number): unknown {
 }
 
 async function mutate(): Promise<void> {
-  const store = await openSqliteStore({ path: orders.path })
+  // However slow the disk is: what is looked at is that nothing is lost.
+  const store = await openSqliteStore({ path: orders.path, busyTimeoutMs: 100_000 })
   await pass()
   for (let step = 0; step < orders.count; step += 1) tell(await oneMutation(store, step))
   await store.close()

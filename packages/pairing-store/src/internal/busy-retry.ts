@@ -3,8 +3,11 @@ import { stopwatchMs } from './machine-clock.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import { busy, isBusy } from './sqlite-errors.ts'
 
-/** Longest pause between two attempts at a lock. A writer holds it for the time of one fsync. */
-const LONGEST_PAUSE_MS = 25
+/**
+ * Longest pause between two attempts at a lock. A writer that has more to do takes it again at once: who looks seldom never
+ * meets the moment between, and an attempt costs some µs.
+ */
+const LONGEST_PAUSE_MS = 5
 
 /** How long somebody has been waiting, and may. */
 export interface Deadline {
