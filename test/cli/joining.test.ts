@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { createEphemeralIdentity, formatPublicKey } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
 import { holdfast, holdfastHere, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
@@ -63,6 +64,16 @@ describe('hosts where nobody can approve', () => {
     expect(await holdfastJson(stateDir, 'audit', '--verify')).toMatchObject({ intact: true })
     const spent = await holdfastJson<{ entries: unknown[] }>(stateDir, 'audit', '--act', 'join-code-spent')
     expect(spent.entries).toHaveLength(EACH)
+  })
+
+  test('a public key that begins with a dash is a public key', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    let key = ''
+    while (!key.startsWith('-')) key = formatPublicKey(createEphemeralIdentity().publicKey)
+    expect(await holdfastJson(stateDir, 'preregister', key, '--scopes', 'operator.read')).toMatchObject({
+      registered: true,
+      device: { publicKey: key },
+    })
   })
 
   test('F76: an onboarding without a person registers the command line before the first gateway start, and it is let in', async () => {

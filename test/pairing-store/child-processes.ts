@@ -52,7 +52,7 @@ export function startChild(
 
 /** Lets them go together, once all of them are ready. */
 export async function release(children: readonly StoreChild[], barrier: string): Promise<void> {
-  await until(() => children.every(each => each.lines[0] === 'ready'), 60_000)
+  await until(() => children.every(each => each.lines[0] === 'ready'), 110_000)
   writeFileSync(barrier, '')
 }
 

@@ -36,7 +36,7 @@ export async function runProgram(words: readonly string[], streams = OWN_STREAMS
     exitCode = code
   })
   try {
-    await program.parseAsync(words, { from: 'user' })
+    await program.parseAsync(keysLast(words), { from: 'user' })
     return exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
@@ -48,6 +48,14 @@ export async function runProgram(words: readonly string[], streams = OWN_STREAMS
 
 function wantsJson(line: CommandLine): boolean {
   return line.words.includes('--json')
+}
+
+/** One public key in 64 begins with a dash and looks like an option: behind two dashes it is an argument. */
+function keysLast(words: readonly string[]): string[] {
+  const isKey = (word: string) => /^-[\w-]{42}$/.test(word)
+  const keys = words.filter(isKey)
+  if (keys.length === 0 || words.includes('--')) return [...words]
+  return [...words.filter(word => !isKey(word)), '--', ...keys]
 }
 
 function describeProgram(line: CommandLine, end: (exitCode: number) => void): Command {
