@@ -19,11 +19,11 @@ interface Effect {
 
 test(`M19 F44: of ${PROCESSES} processes with ${COUNT} mutations each, half over a gateway and half as command lines beside it, every effect is there`, async () => {
   const stateDir = join(temporaryFolder(), 'state')
-  const { url } = await startGatewayProcess(stateDir)
+  const { url, gatewayId } = await startGatewayProcess(stateDir)
   const token = readFileSync(join(stateDir, 'gateway-token', 'token'), 'utf8')
   const outcomes = await startTogether(PROGRAM, PROCESSES, index => {
     const part = index % 2 === 0 ? 'wire' : 'command-line'
-    const orders: WriteOrders = { part, stateDir, url, token, count: COUNT }
+    const orders: WriteOrders = { part, stateDir, url, gatewayId, token, count: COUNT }
     return { args: [JSON.stringify(orders)] }
   })
   expect(outcomes.map(each => [each.exitCode, each.stderr])).toEqual(Array(PROCESSES).fill([0, '']))

@@ -1,6 +1,6 @@
 // One of many processes that write a store at once: `node write-together.ts '{"part": …}'`. One line of JSON per effect.
 import { writeSync } from 'node:fs'
-import { createEphemeralIdentity, formatPublicKey } from '@holdfast/identity'
+import { createEphemeralIdentity, formatPublicKey, parseDeviceId } from '@holdfast/identity'
 import { connectToGateway } from '@holdfast/spawner'
 import { runProgram } from '../../../packages/cli/src/program.ts'
 import { waitAtBarrier } from '../../support/at-barrier.ts'
@@ -10,12 +10,14 @@ export interface WriteOrders {
   readonly part: 'wire' | 'command-line'
   readonly stateDir: string
   readonly url: string
+  readonly gatewayId: string
   readonly token: string
   readonly count: number
 }
 
 const orders = JSON.parse(process.argv[2] ?? '{}') as WriteOrders
 const { stateDir, url, token, count } = orders
+const gatewayId = parseDeviceId(orders.gatewayId) ?? undefined
 
 function tell(effect: object): void {
   writeSync(1, `${JSON.stringify(effect)}\n`)
@@ -25,7 +27,7 @@ function tell(effect: object): void {
 async function connectOnce(): Promise<object> {
   const identity = createEphemeralIdentity()
   const wish = { role: 'operator', scopes: ['operator.read'] }
-  const connection = await connectToGateway({ identity, url, token, ...wish })
+  const connection = await connectToGateway({ identity, url, gatewayId, token, ...wish })
   await connection.close()
   return { deviceId: identity.id, trust: 'trusted-local', name: null }
 }
