@@ -221,6 +221,7 @@ describe('C13 F66: the chain of a configured proxy', () => {
     ['198.51.100.1, 203.0.113.9, 10.0.0.5', '203.0.113.9'],
     ['198.51.100.1,203.0.113.9,10.0.0.5,127.0.0.1', '203.0.113.9'],
     ['2001:DB8::1', '2001:db8::1'],
+    ['[2001:db8::1]', '2001:db8::1'],
     ['::ffff:203.0.113.9', '203.0.113.9'],
   ])('%s names %s, which is not local', (chain, source) => {
     expect(ask({ 'x-forwarded-for': chain }, { proxies })).toEqual({
@@ -232,6 +233,7 @@ describe('C13 F66: the chain of a configured proxy', () => {
 
   test.each([
     ...['127.0.0.1', '127.0.0.2', '::1', '::ffff:127.0.0.1', '203.0.113.9, 127.0.0.2', '10.0.0.5'],
+    ...['[2001:db8::1', '2001:db8::1]', 'x[2001:db8::1]', '[2001:db8::1]x', '[203.0.113.9]'],
     ...['', 'unknown', '203.0.113.9, ', '203.0.113.9:1234', '203.0.113.9, x', 'localhost'],
   ])('%j names nobody', chain => {
     expect(ask({ 'x-forwarded-for': chain }, { proxies })).toMatchObject({
@@ -315,7 +317,16 @@ describe('addresses of a configuration', () => {
       'fd80::/8',
       '::1:0:0:0:5/64',
     ],
-    ...['localhost', 'proxy/8', '010.0.0.0/8', '10.0.0/8', '::ffff:10.0.0.0/104', ' 10.0.0.1', '*'],
+    ...[
+      'localhost',
+      'proxy/8',
+      '010.0.0.0/8',
+      '10.0.0/8',
+      '::ffff:10.0.0.0/104',
+      '::ffff:10.0.0.0/8',
+      ' 10.0.0.1',
+      '*',
+    ],
   ])('%j names none', text => {
     expect(parseAddresses(text)).toBeNull()
   })

@@ -16,12 +16,14 @@ const REPORT_MS = 10_000
 /** Honest clients that stay and call, and those that come, call and go. */
 const STAYING = 4
 const COMING = 4
-/** What may be left after the storm: a heap that grew by more is a leak. */
-const HEAP_GROWTH_BYTES = 32_000_000
+/** What may be left after the storm: a heap or buffers that grew by more are a leak. */
+const GROWTH_BYTES = 32_000_000
 
 interface Usage {
   readonly rss: number
   readonly heapUsed: number
+  /** Buffers and the like, outside of the heap. */
+  readonly external: number
   readonly descriptors: number
   readonly connections: number
   readonly admitted: number
@@ -37,15 +39,18 @@ interface Usage {
 class Part {
   readonly process
   readonly #lines: Interface
+  readonly #ended: Promise<never>
   constructor(program: string, args: readonly string[]) {
     const file = fileURLToPath(new URL(`programs/${program}`, import.meta.url))
     const words = ['--conditions=source', '--no-warnings', '--expose-gc', file, ...args]
     this.process = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#lines = createInterface({ input: this.process.stdout })
+    this.#ended = once(this.process, 'exit').then(() => Promise.reject(new Error('it ended before its time')))
+    // Only whoever waits for a line minds.
+    this.#ended.catch(() => undefined)
   }
   async next<T>(): Promise<T> {
-    const ended = once(this.process, 'exit').then(() => Promise.reject(new Error('it ended before its time')))
-    const [line] = (await Promise.race([once(this.#lines, 'line'), ended])) as [string]
+    const [line] = (await Promise.race([once(this.#lines, 'line'), this.#ended])) as [string]
     return JSON.parse(line) as T
   }
   ask<T>(line: string): Promise<T> {
@@ -162,6 +167,7 @@ try {
     },
     memoryMB: { before: megabytes(before.rss), peak: megabytes(peak.rss), after: megabytes(after.rss) },
     heapMB: { before: megabytes(before.heapUsed), after: megabytes(after.heapUsed) },
+    buffersMB: { before: megabytes(before.external), after: megabytes(after.external) },
     descriptors: { before: before.descriptors, peak: peak.descriptors, after: after.descriptors },
     honest: {
       connects: honest.connectMs.length,
@@ -173,7 +179,8 @@ try {
   }
   const wrong = [
     after.descriptors > before.descriptors && 'descriptors were not given back',
-    after.heapUsed - before.heapUsed > HEAP_GROWTH_BYTES && 'the heap grew',
+    after.heapUsed - before.heapUsed > GROWTH_BYTES && 'the heap grew',
+    after.external - before.external > GROWTH_BYTES && 'buffers were kept',
     after.faults + after.crashes > 0 && 'the gate reported faults',
     honest.failures.size > 0 && 'honest clients were failed',
     honest.connectMs.length === 0 && 'no honest client got in',

@@ -35,9 +35,9 @@ console.log(JSON.stringify({ url: running.url, port: running.port }))
 
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'collect') collectGarbage?.()
-  const { rss, heapUsed } = process.memoryUsage()
+  const { rss, heapUsed, external } = process.memoryUsage()
   const descriptors = process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0
   const connections = running.gate.connections().length
-  console.log(JSON.stringify({ ...counts, reasons, rss, heapUsed, descriptors, connections }))
+  console.log(JSON.stringify({ ...counts, reasons, rss, heapUsed, external, descriptors, connections }))
 }
 await running.close()
