@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openIdentity } from '@holdfast/identity'
 import { childEnvironment } from '@holdfast/spawner'
 import { describe, expect, test } from 'vitest'
-import { startTogether } from '../support/processes.ts'
+import { runProgram, startTogether } from '../support/processes.ts'
 import { holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
 const CONNECT = new URL('./programs/connect.ts', import.meta.url)
@@ -71,7 +71,7 @@ describe('children of one install', () => {
     expect((await holdfastJson<Devices>(stateDir, 'devices')).devices).toHaveLength(1)
   })
 
-  test('F55: with a wrong token 20 children get 20 typed refusals, and nothing is stored', async () => {
+  test('F55 F68: with a wrong token 20 children get 20 typed refusals, and nothing is stored', async () => {
     const { stateDir, env } = await install('--ceiling', 'operator.admin')
     const wrong = { ...env, TEST_GATEWAY_TOKEN: 'not-the-token-of-this-gateway-at-all' }
     const outcomes = await startTogether(CONNECT, 20, () => ({
@@ -80,8 +80,21 @@ describe('children of one install', () => {
     }))
     const answers = outcomes.flatMap(({ answer }) => answer as Answer[])
     expect(answers).toHaveLength(20)
-    for (const answer of answers) expect(answer).toMatchObject({ ok: false, code: 'ADMISSION_REFUSED' })
+    for (const answer of answers) {
+      expect(answer).toMatchObject({
+        ok: false,
+        code: 'ADMISSION_REFUSED',
+        detail: { refusal: 'token-mismatch', code: 'AUTH_TOKEN_MISMATCH', rule: '3' },
+      })
+    }
     expect((await holdfastJson<Devices>(stateDir, 'devices')).devices).toEqual([])
+    expect(await holdfastJson<Requests>(stateDir, 'requests')).toMatchObject({ requests: [] })
+
+    // F68: once the device is known, its key makes up for a wrong token.
+    for (const [at, childEnv] of [env, wrong].entries()) {
+      const { answer } = await runProgram(CONNECT, { env: childEnv, args: ['subagents', 'operator.read'] })
+      expect(answer, String(at)).toMatchObject([{ ok: true }])
+    }
   })
 
   test('negative control: children that make a key each are a device each', async () => {

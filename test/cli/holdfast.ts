@@ -103,7 +103,7 @@ export async function startGatewayProcess(
 
 /** Wait until something holds, looking again and again; the bound is for what hangs, not for what is slow. */
 export async function eventually<T>(look: () => T | Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   for (;;) {
     const value = await look()
     if (holds(value)) return value

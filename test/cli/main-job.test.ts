@@ -6,6 +6,11 @@ import { describe, expect, test } from 'vitest'
 import { startProgram } from '../support/processes.ts'
 import { eventually, holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
+interface Known {
+  readonly deviceId: string
+  readonly createdAtMs: number
+}
+
 const STAY = new URL('./programs/stay.ts', import.meta.url)
 
 describe('the main job', () => {
@@ -65,6 +70,11 @@ describe('the main job', () => {
     )
     const demo = holdfast(['demo', '--children', '8', '--state-dir', stateDir])
     await eventually(gateway.events, events => events.some(({ event }) => event === 'admitted'))
+    const known = async () => (await holdfastJson<{ devices: Known[] }>(stateDir, 'devices')).devices
+    const [before] = await known()
+    // Two records that were acknowledged just before, which no child would make again.
+    await holdfastJson(stateDir, 'rename', String(before?.deviceId), 'kept')
+    const code = await holdfastJson<{ joinCode: { codeId: string } }>(stateDir, 'invite', '--scopes', 'none')
     gateway.program.kill('SIGKILL')
     await gateway.program.outcome
     const identity = await openIdentity({ app: 'holdfast-demo', directory: stateDir })
@@ -72,9 +82,11 @@ describe('the main job', () => {
     await startGatewayProcess(stateDir, '--app', 'holdfast-demo', '--ceiling', 'operator.admin')
     // The children wait for the gateway to come back, so that the demonstration ends as if nothing had been.
     expect((await demo).exitCode).toBe(0)
-    expect(await holdfastJson(stateDir, 'devices')).toMatchObject({
-      devices: [{ deviceId: identity.id, trust: 'trusted-local' }],
-    })
+    expect(await known()).toMatchObject([
+      { deviceId: identity.id, trust: 'trusted-local', name: 'kept', createdAtMs: before?.createdAtMs },
+    ])
+    expect(JSON.stringify(await holdfastJson(stateDir, 'invite', '--list'))).toContain(code.joinCode.codeId)
+    expect(await holdfastJson(stateDir, 'audit', '--verify')).toMatchObject({ intact: true })
   })
 
   test('F58: 20 connected children come back by themselves when the gateway was killed, with no new request', async () => {

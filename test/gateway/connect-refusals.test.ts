@@ -304,25 +304,28 @@ describe('what is told to whom', () => {
 
   test('L2: with a wrong token every failure reads alike, whatever else is wrong', async () => {
     const victim = createEphemeralIdentity()
+    const told = {
+      code: 'AUTH_TOKEN_MISMATCH',
+      refusal: 'token-mismatch',
+      rule: '3',
+      canRetryWithDeviceToken: true,
+      recommendedNextStep: 'retry_with_device_token',
+    }
     const variants: Partial<ConnectOptions>[] = [
-      {},
+      { identity: victim },
       bad,
       { identity: null },
       device(claim => ({ ...claim, id: victim.id })),
       device(claim => ({ ...claim, publicKey: SMALL_ORDER.identity })),
       device(({ nonce: _nonce, ...claim }) => claim),
-      { scopes: ['operator.admin'] },
+      { identity: victim, scopes: ['operator.admin'] },
     ]
     for (const variant of variants) {
       const { details } = await refusal({ token: wrong, ...variant })
-      expect(details).toEqual({
-        code: 'AUTH_TOKEN_MISMATCH',
-        refusal: 'token-mismatch',
-        rule: '3',
-        canRetryWithDeviceToken: true,
-        recommendedNextStep: 'retry_with_device_token',
-      })
+      expect(details).toEqual(told)
     }
+    // By its own key it could find that out anyway; nobody else can.
+    expect((await refusal({ token: wrong })).details).toEqual({ ...told, deviceKnown: true })
   })
 
   test('L2: without any credential the flaws of a proof read alike', async () => {

@@ -73,8 +73,21 @@ describe('rule 3', () => {
 
   test.each(FLAWS)('L2: under a wrong token nobody learns that the proof is $verdict', proof => {
     const credential = { kind: 'wrong', presented: 'gateway-token' } as const
-    const wrong = decide(factsOf({ credential, proof }))
-    expect({ ...wrong, facts: null }).toEqual({ ...decide(factsOf({ credential })), facts: null })
+    const stranger = decide(factsOf({ credential, device: null }))
+    expect(stranger).toMatchObject({ refusal: { code: 'token-mismatch' } })
+    for (const known of [device(), null]) {
+      const wrong = decide(factsOf({ credential, proof, device: known }))
+      expect({ ...wrong, facts: null }).toEqual({ ...stranger, facts: null })
+    }
+  })
+
+  test('F55 F68: only a known device that has proven itself is told that its key may do without the token', () => {
+    const credential = { kind: 'wrong', presented: 'gateway-token' } as const
+    expect(decide(factsOf({ credential }))).toMatchObject({
+      refusal: { code: 'token-mismatch', deviceKnown: true },
+    })
+    const stranger = decide(factsOf({ credential, device: null }))
+    expect(stranger.outcome === 'refused' && stranger.refusal).toEqual({ code: 'token-mismatch' })
   })
 })
 

@@ -10,7 +10,8 @@ import { failureOf, freshDirectory, gatewayFor, until, WISH } from './surroundin
 const OLD = 'old-gateway-token-0123456789abcdef'
 const NEW = 'new-gateway-token-0123456789abcdef'
 const HELLO: Answer = { kind: 'hello' }
-const MISMATCH: Answer = { kind: 'refuse', refusal: { code: 'token-mismatch' }, rule: '3' }
+const MISMATCH: Answer = { kind: 'refuse', refusal: { code: 'token-mismatch', deviceKnown: true }, rule: '3' }
+const MISMATCH_OF_STRANGER: Answer = { kind: 'refuse', refusal: { code: 'token-mismatch' }, rule: '3' }
 const UNPAIRED: Answer = {
   kind: 'refuse',
   rule: '12',
@@ -160,7 +161,7 @@ describe('a token that is refused', () => {
     expect(shown(gateway.connects)).toEqual([OLD, OLD, null])
   })
 
-  test('F70: a dead token of an unknown device costs three attempts, no loop, and ends with the last answer', async () => {
+  test('F70: a dead token of a known device that asks for more costs three attempts, no loop, and ends with the last answer', async () => {
     const directory = await installWith(OLD)
     const gateway = await gatewayFor({
       answer: ({ params }) => (params.auth.token === null ? UNPAIRED : MISMATCH),
@@ -173,6 +174,20 @@ describe('a token that is refused', () => {
       requestId: 'request-1',
     })
     expect(shown(gateway.connects)).toEqual([OLD, OLD, null])
+  })
+
+  test('F55: a stranger with a wrong token is told so, and opens no request by its key', async () => {
+    const directory = await installWith(OLD)
+    const gateway = await gatewayFor({
+      answer: ({ params }) => (params.auth.token === null ? UNPAIRED : MISMATCH_OF_STRANGER),
+    })
+    await gateway.leaveNote(directory)
+    const { detail } = await failureOf(connectToGateway({ directory, ...WISH }), 'ADMISSION_REFUSED')
+    expect(detail).toMatchObject({ refusal: 'token-mismatch', deviceKnown: false, requestId: null })
+    expect(shown(gateway.connects)).toEqual([OLD, OLD])
+    const own = connectToGateway({ directory, url: gateway.url, token: OLD, ...WISH })
+    await failureOf(own, 'ADMISSION_REFUSED')
+    expect(shown(gateway.connects)).toEqual([OLD, OLD, OLD])
   })
 
   test("F70: the caller's own dead token is shown once, then the key alone", async () => {

@@ -95,8 +95,12 @@ const WRONG_CREDENTIAL = {
 const credentialRule: AdmissionRule = {
   id: '3',
   asks: 'is a credential present and wrong?',
-  decide: ({ credential }) =>
-    credential.kind === 'wrong' ? refuse({ code: WRONG_CREDENTIAL[credential.presented] }) : null,
+  decide: ({ credential, device, proof }) => {
+    if (credential.kind !== 'wrong') return null
+    const code = WRONG_CREDENTIAL[credential.presented]
+    const known = code === 'token-mismatch' && proof.verdict === 'verified' && device !== null
+    return refuse(known ? { code, deviceKnown: true } : { code })
+  },
 }
 
 const deviceRule: AdmissionRule = {

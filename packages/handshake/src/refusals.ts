@@ -37,7 +37,8 @@ export type Refusal =
   | { readonly code: 'protocol-mismatch' }
   | { readonly code: 'connect-repeated' }
   // Rule 3
-  | { readonly code: 'token-mismatch' }
+  /** `deviceKnown`: the proof is good and its device is known, so that its key alone may do. Nobody else is told anything. */
+  | { readonly code: 'token-mismatch'; readonly deviceKnown?: true }
   | { readonly code: 'device-token-mismatch' }
   | { readonly code: 'join-code-invalid' }
   /** `link`: which of the chain, from 1; 0 where it is the chain as a whole, or the device that it stems from. */

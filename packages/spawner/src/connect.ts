@@ -20,7 +20,7 @@ import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
  * by the install's key, whatever comes.
  *
  * Address and token are read anew at every attempt. A token that can be read is shown, so that a device the gateway does
- * not know is registered; a refused one is shown once more as it is then, and then the device's key alone. What can pass
+ * not know is registered; a refused one is shown once more as it is then, and then, of a device it knows, the key alone. What can pass
  * by waiting is tried again, with jitter, until `connectTimeoutMs` is over: no note yet, a stale one, a gateway that is
  * restarting or full. Any other answer ends it at once.
  *

@@ -11,6 +11,11 @@ export interface PeerRefusal {
   readonly code: string | null
   /** For people. May be empty. */
   readonly reason: string
+  /**
+   * Does the gateway know this device, so that its key alone may do? Said of a gateway token that was refused; `null` of
+   * anything else, and from a gateway that is not ours.
+   */
+  readonly deviceKnown: boolean | null
   /** The open request that a person can approve, or `null`. */
   readonly requestId: string | null
   /** What is wrong with the delegation that was shown, in the words of `@holdfast/handshake` (`DelegationGap`), or `null`. */
@@ -44,6 +49,7 @@ export function readPeerRefusal(error: PeerError, closeCode: number | null): Pee
     rule: plainText(details['rule'], 8),
     code: plainText(details['code'], 64) ?? plainText(error.code, 64),
     reason: shownText(error.message, 200),
+    deviceKnown: details['refusal'] === 'token-mismatch' ? details['deviceKnown'] === true : null,
     requestId: plainText(details['requestId'], 128),
     flaw: plainText(details['flaw'], 64),
     missing: Array.isArray(details['missing'])
@@ -107,6 +113,8 @@ export function adviceFor(refusal: PeerRefusal): string {
       ? 'Have the parent start it anew.'
       : `Have the parent give it ${more}, or ask for less.`
   }
+  if (refusal.refusal === 'device-revoked')
+    return 'This device was revoked. Whoever runs the gateway can lift that: holdfast reinstate DEVICE'
   if (refusal.retryable) return 'Try again later.'
   return 'The gateway decided so; asking again changes nothing.'
 }
@@ -116,6 +124,7 @@ const SILENT: PeerRefusal = {
   rule: null,
   code: null,
   reason: '',
+  deviceKnown: null,
   requestId: null,
   flaw: null,
   missing: [],

@@ -41,13 +41,15 @@ const CERTIFICATE_ERRNO = /CERT|ERR_TLS|ERR_SSL|SELF_SIGNED|UNABLE_TO_|CRL_|HOST
 
 /**
  * What comes after a failed attempt. A refused gateway token costs three attempts at most: the token, the token as it is
- * then, the key alone. A refused string costs one more.
+ * then, the key alone where the gateway may know the device. A refused string costs one more.
  */
 export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
   if (isSpawnerError(error, 'ADMISSION_REFUSED')) {
     if (facts.token !== 'none' && isTokenMismatch(error.detail)) {
-      const again = facts.token === 'file' && facts.phase === 'token'
-      return { step: 'retry', phase: again ? 'token-once-more' : 'key-alone' }
+      if (facts.token === 'file' && facts.phase === 'token')
+        return { step: 'retry', phase: 'token-once-more' }
+      // The key of a stranger would open a request, and a person would be asked because of a wrong token.
+      return error.detail.deviceKnown === false ? STOP : { step: 'retry', phase: 'key-alone' }
     }
     if (facts.token === 'join-code' && isJoinCodeInvalid(error.detail)) {
       return { step: 'retry', phase: 'key-alone' }
