@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const FOLDER = fileURLToPath(new URL('python/', import.meta.url))
 const VECTORS = fileURLToPath(new URL('../handshake/vectors/openclaw-proof.json', import.meta.url))
+const HOLDFAST_VECTORS = fileURLToPath(new URL('../handshake/vectors/holdfast-proof.json', import.meta.url))
 /** RFC 8032 §7.1, TEST 1: a seed that everybody knows may stand in an argument. */
 const PUBLISHED_SEED = '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'
 
@@ -69,6 +70,14 @@ describe.skipIf(python === null)('what the Python client is made of', () => {
     expect(wrong).toEqual([])
     expect(cases.v2).toBeGreaterThan(0)
     expect(cases.v3).toBeGreaterThan(0)
+  })
+
+  test('Python makes every golden vector of holdfast/1, byte for byte, from the page of the protocol alone', async () => {
+    const run = await runPython(['holdfast_vectors_check.py', HOLDFAST_VECTORS])
+    expect(run.exitCode, run.stdout + run.stderr).toBe(0)
+    const { cases, wrong } = JSON.parse(run.stdout)
+    expect(wrong).toEqual([])
+    expect(Object.keys(cases).sort()).toEqual(['delegation', 'device-key', 'gateway-token', 'join-code'])
   })
 })
 
@@ -205,5 +214,24 @@ describe.skipIf(python === null)('a gate, met by a client that shares no code wi
     })
     const requests = (await gateway.store.listRequests()).items.map(each => each.requestId)
     expect(requests).toEqual([report.error?.details['requestId']])
+  })
+  test('takes a holdfast/1 proof from it, and proves itself; the device is then held to that', async () => {
+    const own = await openIdentity({ directory: join(directory, 'another') })
+    const key = ['--key-file', own.location?.deviceKey ?? '', '--scopes', 'operator.read']
+    const pinned = ['--gateway-id', gateway.gatewayId]
+    const first = await ask([...key, ...pinned, '--call', 'health'])
+    expect(first).toMatchObject({ ok: true, gatewayProven: true, callResult: { ok: true } })
+    expect(await deviceIds()).toContain(own.id)
+    const weaker = await ask(key)
+    expect(weaker).toMatchObject({
+      ok: false,
+      error: { details: { refusal: 'proof-downgraded', rule: '7a' } },
+    })
+    // The control: pinned to another gateway the same frame is none of this one's business.
+    const elsewhere = await ask([...key, '--gateway-id', own.id])
+    expect(elsewhere).toMatchObject({
+      ok: false,
+      error: { details: { refusal: 'gateway-mismatch', rule: '6' } },
+    })
   })
 })

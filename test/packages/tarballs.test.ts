@@ -21,7 +21,8 @@ describe.each(FOLDERS)('the tarball of %s', folder => {
   test('has the licence, the README, and nothing but dist beside them', () => {
     const { files } = readPacked(tarballOf(folder))
     const names = [...files.keys()].filter(name => !name.startsWith('dist/')).sort()
-    expect(names).toEqual(['LICENSE', 'README.md', 'package.json'])
+    const pages = folder.endsWith('handshake') ? ['PROTOCOL.md', 'README.md'] : ['README.md']
+    expect(names).toEqual(['LICENSE', ...pages, 'package.json'])
     expect(files.get('LICENSE')).toContain('MIT License')
   })
 

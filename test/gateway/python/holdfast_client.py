@@ -9,13 +9,16 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from forgeries import FORGERS
+from holdfast_proof import HoldfastProof, HoldfastWish, is_proven, prove
 from openclaw_proof import (
     ProofFields,
     ProofVersion,
@@ -46,6 +49,9 @@ class Wish:
     scopes: tuple[str, ...]
     token: str | None = None
     proof: ProofVersion = "v3"
+    gateway_id: str | None = None
+    """The pinned gateway: then the proof is ``holdfast/1``."""
+    url: str = ""
     protocol: tuple[int, int] = (3, 4)
     client_id: str = "cli"
     client_mode: str = "cli"
@@ -123,6 +129,38 @@ def connect_params(wish: Wish, challenge: Challenge, signer: SeedSigner) -> Json
     }
 
 
+def holdfast_params(wish: Wish, challenge: Challenge, signer: SeedSigner) -> tuple[Json, HoldfastProof]:
+    """The ``params`` of a ``connect`` by ``holdfast/1``, for the pinned gateway at the address that was dialled."""
+    dialled = urlsplit(wish.url)
+    proof = prove(
+        HoldfastWish(
+            gateway_id=wish.gateway_id or "",
+            nonce=challenge.nonce,
+            challenged_at_ms=challenge.ts,
+            client_nonce=encode_base64url(os.urandom(32)),
+            address=dialled.hostname or "",
+            port=dialled.port or (443 if dialled.scheme == "wss" else 80),
+            role=wish.role,
+            scopes=wish.scopes,
+            client_id=wish.client_id,
+            client_mode=wish.client_mode,
+            platform=wish.platform,
+        ),
+        {"kind": "device-key"} if wish.token is None else {"kind": "gateway-token", "token": wish.token},
+        signer,
+    )
+    client = {"id": wish.client_id, "mode": wish.client_mode, "version": "1.0.0", "platform": wish.platform}
+    params = {
+        "minProtocol": wish.protocol[0],
+        "maxProtocol": wish.protocol[1],
+        "client": client,
+        "role": wish.role,
+        "scopes": list(wish.scopes),
+        **proof.params,
+    }
+    return params, proof
+
+
 class GateClient:
     """Calls over one socket to a gate, one at a time."""
 
@@ -195,8 +233,18 @@ def ask(gate: GateClient, wish: Wish, signer: SeedSigner, method: str | None) ->
     report: Json = {"ok": False}
     try:
         challenge = gate.receive_challenge()
-        answer = gate.call("connect", connect_params(wish, challenge, signer))
+        proof: HoldfastProof | None = None
+        if wish.gateway_id is None:
+            params = connect_params(wish, challenge, signer)
+        else:
+            params, proof = holdfast_params(wish, challenge, signer)
+        answer = gate.call("connect", params)
         report["ok"] = answer.ok
+        if answer.ok and proof is not None:
+            report["gatewayProven"] = is_proven(answer.payload, wish.gateway_id or "", proof)
+            if not report["gatewayProven"]:
+                closed = gate.close()
+                return {**report, "ok": False, "closeCode": closed.code, "closeReason": closed.reason}
         if not answer.ok:
             report["error"] = answer.error
             closed = gate.wait_for_close()
@@ -223,6 +271,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--role", default="operator")
     parser.add_argument("--scopes", default="", help="joined by commas")
     parser.add_argument("--proof", choices=("v2", "v3"), default="v3")
+    parser.add_argument("--gateway-id", help="the pinned gateway: prove by holdfast/1, and have it prove itself")
     parser.add_argument("--protocol", type=int, nargs=2, default=(3, 4), metavar=("MIN", "MAX"))
     parser.add_argument("--platform", default="linux")
     parser.add_argument("--device-family")
@@ -244,6 +293,8 @@ def main() -> int:
             scopes=tuple(scope for scope in arguments.scopes.split(",") if scope),
             token=arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else None,
             proof=arguments.proof,
+            gateway_id=arguments.gateway_id,
+            url=arguments.url,
             protocol=tuple(arguments.protocol),
             platform=arguments.platform,
             device_family=arguments.device_family,
