@@ -57,3 +57,17 @@ function median(values: readonly number[]): number {
     ? (sorted[middle] ?? Number.NaN)
     : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
 }
+
+/** One part of the report, as it is printed. */
+export interface Table {
+  readonly title: string
+  readonly headings: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+  /** Do all budgets hold? */
+  readonly isKept: boolean
+  readonly remarks: readonly string[]
+}
+
+export function holds({ ours, bare, budget }: Comparison): boolean {
+  return budget === null || ours / bare <= budget
+}

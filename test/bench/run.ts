@@ -1,60 +1,91 @@
-// `pnpm bench`: measures what the packages cost beside the same without them, side by side in one run, and writes
-// BENCHMARKS.md. Ends with 1 where a budget does not hold.
-import { writeFileSync } from 'node:fs'
+// `pnpm bench [PART…]`: measures what the packages cost beside the same without them, side by side in one run, and writes
+// the sections of those parts in BENCHMARKS.md; the others stay as they are. Ends with 1 where a budget does not hold.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import { measureGate } from './gate.ts'
 import { measureIdentity } from './identity.ts'
-import type { Comparison, Section } from './measure.ts'
+import { type Comparison, holds, type Section, type Table } from './measure.ts'
 
 const FILE = join(import.meta.dirname, '..', '..', 'BENCHMARKS.md')
 
 /** Every part of the report, in its order. */
-const PARTS: readonly (() => Promise<Section>)[] = [measureIdentity]
+const PARTS: Readonly<Record<string, () => Promise<Table>>> = {
+  identity: async () => tableOf(await measureIdentity()),
+  gate: measureGate,
+}
 
-function machine(loadBefore: number): readonly string[] {
+const HEAD = [
+  '# Benchmarks',
+  '',
+  'Written by `pnpm bench`; not edited by hand. Each line was measured in turns with what it is compared to, in one run: the',
+  'ratio is what counts, the times are this machine’s. Medians, unless a table says otherwise.',
+]
+
+function machine(loadBefore: number): string {
   const processors = cpus()
-  return [
-    '# Benchmarks',
-    '',
-    'Written by `pnpm bench`; not edited by hand. Each line was measured in turns with what it is compared to, in one run: the',
-    'ratio is what counts, the times are this machine’s. Medians.',
-    '',
-    `- ${new Date().toISOString().slice(0, 10)}, ${processors.length} × ${processors[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
-    `- Node ${process.version} (OpenSSL ${process.versions.openssl}), ${process.platform} ${release()}`,
-    `- load before: ${loadBefore.toFixed(1)}`,
-    '',
+  const parts = [
+    new Date().toISOString().slice(0, 10),
+    `${processors.length} × ${processors[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    `Node ${process.version} (OpenSSL ${process.versions.openssl}), ${process.platform} ${release()}`,
+    `load before: ${loadBefore.toFixed(1)}`,
   ]
+  return `${parts.join(' · ')}`
 }
 
-function tableOf({ title, comparisons, remarks }: Section): readonly string[] {
-  return [
-    `## ${title}`,
-    '',
-    '| what | ours | bare | ratio | budget | against | rounds |',
-    '|---|---|---|---|---|---|---|',
-    ...comparisons.map(rowOf),
-    '',
-    ...remarks.map(remark => `- ${remark}`),
-    '',
-  ]
+function tableOf({ title, comparisons, remarks }: Section): Table {
+  return {
+    title,
+    headings: ['what', 'ours', 'bare', 'ratio', 'budget', 'against', 'rounds'],
+    rows: comparisons.map(rowOf),
+    isKept: comparisons.every(holds),
+    remarks,
+  }
 }
 
-function rowOf(one: Comparison): string {
+function rowOf(one: Comparison): readonly string[] {
   const time = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ${one.unit}`
   const budget = one.budget === null ? '–' : `≤ ${one.budget}${holds(one) ? '' : ', **missed**'}`
   const ratio = (one.ours / one.bare).toFixed(2)
-  return `| ${one.title} | ${time(one.ours)} | ${time(one.bare)} | ${ratio} | ${budget} | ${one.against} | ${one.rounds} |`
+  return [one.title, time(one.ours), time(one.bare), ratio, budget, one.against, String(one.rounds)]
 }
 
-function holds({ ours, bare, budget }: Comparison): boolean {
-  return budget === null || ours / bare <= budget
+function textOf({ title, headings, rows, remarks }: Table, loadBefore: number): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [
+    `## ${title}`,
+    '',
+    machine(loadBefore),
+    '',
+    line(headings),
+    `|${'---|'.repeat(headings.length)}`,
+    ...rows.map(line),
+    '',
+    ...remarks.map(remark => `- ${remark}`),
+    '',
+  ].join('\n')
 }
 
-const [loadBefore = 0] = loadavg()
-const sections: Section[] = []
-for (const measure of PARTS) sections.push(await measure())
-const text = [...machine(loadBefore), ...sections.flatMap(tableOf)].join('\n')
-writeFileSync(FILE, text)
-console.log(text)
-process.exitCode = sections.every(({ comparisons }) => comparisons.every(holds)) ? 0 : 1
+/** The sections that are there, by their titles. */
+function readSections(): Map<string, string> {
+  const [, ...sections] = readFileSync(FILE, 'utf8').split(/^(?=## )/m)
+  return new Map(sections.map(section => [/^## (.*)$/m.exec(section)?.[1] ?? '', `${section.trimEnd()}\n`]))
+}
+
+const words = process.argv.slice(2)
+const unknown = words.find(word => !Object.hasOwn(PARTS, word))
+if (unknown !== undefined)
+  throw new TypeError(`no part ${unknown}; there are ${Object.keys(PARTS).join(', ')}`)
+let isKept = true
+for (const part of words.length === 0 ? Object.keys(PARTS) : words) {
+  const [loadBefore = 0] = loadavg()
+  const table = await PARTS[part]?.()
+  if (table === undefined) continue
+  isKept &&= table.isKept
+  // Read anew each time: another part may have been measured meanwhile.
+  const sections = readSections().set(table.title, textOf(table, loadBefore))
+  writeFileSync(FILE, [...HEAD, '', [...sections.values()].join('\n')].join('\n'))
+  console.log(sections.get(table.title))
+}
+process.exitCode = isKept ? 0 : 1

@@ -172,9 +172,12 @@ class WebSocketGate implements Gate {
       return
     }
     const end = localEndOf(request)
+    // The answer to the upgrade and the challenge leave together: one write to the socket instead of two.
+    socket.cork()
     this.#server.handleUpgrade(request, socket, head, upgraded => {
       this.#begin(upgraded, { origin: decision.origin, raw: socket, end })
     })
+    socket.uncork()
   }
 
   async accept(socket: WebSocket, peer: GatePeer): Promise<Connection> {

@@ -1,0 +1,158 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import type { Table } from './measure.ts'
+
+const PROGRAMS = join(import.meta.dirname, 'programs')
+const FAMILIES = ['v3', 'holdfast/1'] as const
+const DEVICES = [0, 1_000, 100_000, 1_000_000] as const
+/** Handshakes in a round, by how many are under way at once. */
+const COUNTS = { 1: 100, 16: 320 } as const
+const ROUNDS = 3
+const MOST_COST_MICROS = 40
+const LEAST_RATIO = 0.8
+const MOST_RSS_BYTES = 150e6
+
+/** A server in a process of its own. */
+interface Server {
+  readonly port: number
+  readonly gatewayId: string
+  usage(): Promise<{ readonly cpuMicros: number; readonly rssBytes: number }>
+  end(): void
+}
+
+async function startServer(...words: readonly string[]): Promise<Server> {
+  const args = ['--conditions=source', join(PROGRAMS, 'gate-server.ts'), ...words]
+  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const { stdin, stdout } = child
+  if (stdin === null || stdout === null) throw new TypeError('a server without its streams')
+  const lines = createInterface({ input: stdout })[Symbol.asyncIterator]()
+  const next = async () => JSON.parse(String((await lines.next()).value))
+  return {
+    ...(await next()),
+    usage: () => {
+      stdin.write('\n')
+      return next()
+    },
+    end: () => stdin.end(),
+  }
+}
+
+interface Round {
+  readonly perSecond: number
+  readonly times: readonly number[]
+  /** CPU of the server, each handshake. */
+  readonly cpuMicros: number
+}
+
+async function playRound(server: Server, family: string, parallel: 1 | 16): Promise<Round> {
+  const count = COUNTS[parallel]
+  const before = await server.usage()
+  const words = [server.port, server.gatewayId, family, parallel, count].map(String)
+  const args = ['--conditions=source', join(PROGRAMS, 'gate-client.ts'), ...words]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1e8 })
+  const { tookMs, times } = JSON.parse(stdout) as { tookMs: number; times: number[] }
+  const after = await server.usage()
+  const cpuMicros = (after.cpuMicros - before.cpuMicros) / count
+  return { perSecond: (count / tookMs) * 1_000, times, cpuMicros }
+}
+
+interface Result {
+  readonly perSecond: number
+  readonly p50: number
+  readonly p99: number
+  readonly cpuMicros: number
+}
+
+function resultOf(rounds: readonly Round[]): Result {
+  const times = rounds.flatMap(round => round.times)
+  return {
+    perSecond: quantile(
+      rounds.map(round => round.perSecond),
+      0.5,
+    ),
+    p50: quantile(times, 0.5),
+    p99: quantile(times, 0.99),
+    cpuMicros: quantile(
+      rounds.map(round => round.cpuMicros),
+      0.5,
+    ),
+  }
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+/** Handshakes with the gate, beside a bare server doing the same cryptography, in turns. */
+export async function measureGate(): Promise<Table> {
+  const rows: (readonly string[])[] = []
+  let isKept = true
+  for (const family of FAMILIES) {
+    const p99s = new Map<number, number>()
+    for (const devices of DEVICES) {
+      const servers = { ours: await startServer('ours', String(devices)), bare: await startServer('bare') }
+      for (const parallel of [1, 16] as const) {
+        const { ours, bare } = await inTurns(servers, family, parallel)
+        const ratio = ours.perSecond / bare.perSecond
+        const cost = ours.cpuMicros - bare.cpuMicros
+        const { rssBytes } = await servers.ours.usage()
+        if (parallel === 1) p99s.set(devices, ours.p99)
+        const slower = ours.p99 / (p99s.get(1_000) ?? Number.POSITIVE_INFINITY)
+        const holds =
+          ratio >= LEAST_RATIO &&
+          cost <= MOST_COST_MICROS &&
+          (parallel !== 1 || slower <= 2) &&
+          rssBytes <= MOST_RSS_BYTES
+        isKept &&= holds
+        rows.push([
+          family,
+          devices.toLocaleString('en'),
+          String(parallel),
+          `${ours.perSecond.toFixed(0)} / ${bare.perSecond.toFixed(0)}`,
+          ratio.toFixed(2),
+          `${ours.p50.toFixed(2)} / ${bare.p50.toFixed(2)}`,
+          `${ours.p99.toFixed(2)} / ${bare.p99.toFixed(2)}`,
+          `${ours.cpuMicros.toFixed(0)} − ${bare.cpuMicros.toFixed(0)} = ${cost.toFixed(0)}`,
+          `${(rssBytes / 1e6).toFixed(0)}`,
+          holds ? 'kept' : '**missed**',
+        ])
+      }
+      servers.ours.end()
+      servers.bare.end()
+    }
+  }
+  return {
+    title: 'Gate',
+    headings: [
+      ...['family', 'devices', 'at once', 'handshakes/s', 'ratio', 'p50, ms', 'p99, ms'],
+      ...['CPU each, µs', 'memory, MB', 'budgets'],
+    ],
+    rows,
+    isKept,
+    remarks: [
+      'Ours / bare: the gate, and a bare `ws` server that does the same cryptography and nothing else. Each in a process of its own, the client in a third, on the same machine.',
+      `Budgets: ratio ≥ ${LEAST_RATIO}; CPU of the gate beyond that of the bare server ≤ ${MOST_COST_MICROS} µs each; p99 one at a time ≤ 2 × that with 1,000 devices; memory of the gate ≤ ${MOST_RSS_BYTES / 1e6} MB.`,
+      `Medians of ${ROUNDS} rounds of ${COUNTS[1]} (one at a time) and ${COUNTS[16]} handshakes (16 at once), in turns; quantiles over all of them.`,
+    ],
+  }
+}
+
+async function inTurns(
+  servers: { readonly ours: Server; readonly bare: Server },
+  family: string,
+  parallel: 1 | 16,
+): Promise<{ readonly ours: Result; readonly bare: Result }> {
+  const rounds: Record<'ours' | 'bare', Round[]> = { ours: [], bare: [] }
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const names = round % 2 === 0 ? (['ours', 'bare'] as const) : (['bare', 'ours'] as const)
+    for (const name of names) {
+      const played = await playRound(servers[name], family, parallel)
+      if (round > 0) rounds[name].push(played)
+    }
+  }
+  return { ours: resultOf(rounds.ours), bare: resultOf(rounds.bare) }
+}
