@@ -121,6 +121,16 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     async () => (await import('./commands/gateway-transfer.ts')).importProvision,
     gateway,
   )
+  add(
+    'explain <id>',
+    'say why a connection was let in or not, or a request was opened, rule by rule',
+    async () => (await import('./commands/explain.ts')).explain,
+  )
+  add(
+    'watch',
+    'connections, refusals and requests as they come; answer requests from here',
+    async () => (await import('./commands/watch.ts')).watch,
+  )
   const devices = add(
     'devices',
     'list the devices',

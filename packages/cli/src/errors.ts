@@ -19,6 +19,8 @@ export interface CommandFailures {
   REQUEST_EXPIRED: { readonly requestId: string; readonly fix: string }
   /** The request is not the one that was shown. */
   REQUEST_CHANGED: { readonly requestId: string; readonly fix: string }
+  /** No decision with this id is kept. */
+  DECISION_UNKNOWN: { readonly id: string; readonly fix: string }
   DEVICE_UNKNOWN: { readonly deviceId: string; readonly fix: string }
   DEVICE_REVOKED: { readonly deviceId: string; readonly fix: string }
   ROLE_UNKNOWN: { readonly role: string }

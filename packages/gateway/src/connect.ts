@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import {
   answerTo,
@@ -53,6 +53,8 @@ export class ConnectHandshake {
   readonly #end: LocalEnd | null
   readonly #nonce = randomBytes(32).toString('base64url')
   readonly #challengedAtMs: number
+  /** Names this socket from its beginning on, so that a refusal can be asked about, too. */
+  readonly #connectionId = randomUUID()
   #admitted: (connection: LiveConnection) => void = () => undefined
   #refused: (error: GatewayError) => void = () => undefined
   #state: 'challenged' | 'deciding' | 'answering' | 'over' = 'challenged'
@@ -101,7 +103,10 @@ export class ConnectHandshake {
     const requestId = refusal.code === 'pairing-required' ? refusal.requestId : null
     const { source } = this.#origin
     events.emit(
-      { event: 'refused', refusal: refusal.code, rule, deviceId, requestId, source },
+      {
+        ...{ event: 'refused', connectionId: this.#connectionId, refusal: refusal.code },
+        ...{ rule, deviceId, requestId, source },
+      },
       told.decision ?? null,
     )
     const command =
@@ -282,7 +287,8 @@ export class ConnectHandshake {
     if (credential === 'wrong') throw new TypeError('admitted with a wrong credential')
     const verified = delegationIn(decision)
     const delegation = verified === null ? null : toConnectionDelegation(verified)
-    const peer = { socket: this.#socket, deviceId, role, scopes, credential, rule, delegation }
+    const admitted = { deviceId, role, scopes, credential, rule, delegation }
+    const peer = { socket: this.#socket, connectionId: this.#connectionId, ...admitted }
     const connection = new LiveConnection(peer, desk.host)
     session.generationId = generationId
     session.connection = connection

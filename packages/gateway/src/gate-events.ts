@@ -1,5 +1,13 @@
 import { channel } from 'node:diagnostics_channel'
-import type { Decision, RefusalCode, Role, RuleId, Scope } from '@holdfast/handshake'
+import {
+  type Decision,
+  type Explanation,
+  explanationOf,
+  type RefusalCode,
+  type Role,
+  type RuleId,
+  type Scope,
+} from '@holdfast/handshake'
 import type { DeviceId } from '@holdfast/identity'
 import type { RequestOutcome, RequestRecord } from '@holdfast/pairing-store'
 import { isGatewayError } from './errors.ts'
@@ -24,6 +32,8 @@ export type GateEvent =
     }
   | {
       readonly event: 'refused'
+      /** Of the socket that was refused; `null` before the upgrade. */
+      readonly connectionId: string | null
       readonly refusal: RefusalCode
       readonly rule: RuleId | '0' | '1'
       readonly deviceId: DeviceId | null
@@ -78,31 +88,38 @@ export interface GateMessage {
   readonly gate: object
   readonly event: GateEvent
   readonly decision: Decision | null
+  /** What was asked, what was known, which rule decided, and what would change it; `null` where no rule of a `connect` did. */
+  readonly explanation: Explanation | null
 }
+
+/** Told of what a gate does, with the explanation where a `connect` was decided on. */
+export type GateListener = (event: GateEvent, explanation: Explanation | null) => void
 
 const gateChannel = channel('holdfast:gateway')
 
 /** Tells listeners and the diagnostics channel. A listener that throws is reported, and harms nobody else. */
 export class EventOutlet {
   readonly #gate: object
-  readonly #listeners = new Set<(event: GateEvent) => void>()
+  readonly #listeners = new Set<GateListener>()
 
   constructor(gate: object) {
     this.#gate = gate
   }
 
-  listen(listener: (event: GateEvent) => void): () => void {
+  listen(listener: GateListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
   emit(event: GateEvent, decision: Decision | null = null): void {
+    if (!gateChannel.hasSubscribers && this.#listeners.size === 0) return
+    const explanation = decision === null ? null : explanationOf(decision, requestIn(event))
     if (gateChannel.hasSubscribers) {
-      gateChannel.publish({ gate: this.#gate, event, decision } satisfies GateMessage)
+      gateChannel.publish({ gate: this.#gate, event, decision, explanation } satisfies GateMessage)
     }
     for (const listener of this.#listeners) {
       try {
-        listener(event)
+        listener(event, explanation)
       } catch (error) {
         process.emitWarning(error instanceof Error ? error : 'a gate listener threw', 'HoldfastGateListener')
       }
@@ -122,4 +139,9 @@ export class EventOutlet {
   fault(part: FaultyPart, error: unknown): void {
     this.emit({ event: 'fault', part, error })
   }
+}
+
+function requestIn(event: GateEvent): string | null {
+  if (event.event === 'request') return event.request.requestId
+  return event.event === 'refused' ? event.requestId : null
 }

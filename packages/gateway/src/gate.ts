@@ -22,7 +22,7 @@ import type { Connection } from './connection.ts'
 import { DelegationWatch } from './delegation-watch.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
-import { EventOutlet, faultyPart, type GateEvent } from './gate-events.ts'
+import { EventOutlet, faultyPart, type GateListener } from './gate-events.ts'
 import { checkScopeOptions, type GateOptions } from './gate-options.ts'
 import { CurrentToken } from './gateway-token.ts'
 import { closeSocket, ReasonedSocket } from './internal/socket-closing.ts'
@@ -60,7 +60,7 @@ export interface Gate {
   /** Told of each admitted connection before its `hello-ok` is sent. Returns how to stop. */
   onConnection(listener: (connection: Connection) => void): () => void
   /** Told of everything that the gate does; the same goes to the diagnostics channel `holdfast:gateway`. */
-  onEvent(listener: (event: GateEvent) => void): () => void
+  onEvent(listener: GateListener): () => void
   /** The admitted connections, now; not those that were cut and are closing. */
   connections(): readonly Connection[]
   /** Ends all sockets with 1012, which clients retry. Resolves when they are closed. Does not close the store. */
@@ -203,7 +203,7 @@ class WebSocketGate implements Gate {
     return () => this.#connectionListeners.delete(listener)
   }
 
-  onEvent(listener: (event: GateEvent) => void): () => void {
+  onEvent(listener: GateListener): () => void {
     return this.#events.listen(listener)
   }
 
@@ -287,7 +287,7 @@ class WebSocketGate implements Gate {
     const { rule, refusal } = decision
     const source = canonicalAddress(peerAddress) ?? 'unknown'
     const event = { event: 'refused', refusal: refusal.code, rule, source } as const
-    this.#events.emit({ ...event, deviceId: null, requestId: null })
+    this.#events.emit({ ...event, connectionId: null, deviceId: null, requestId: null })
   }
 
   async #prepared(): Promise<void> {

@@ -8,9 +8,10 @@ export {
   type Connection,
   type ConnectionDelegation,
 } from './connection.ts'
+export { type DecisionEntry, decisionLogPaths } from './decision-log.ts'
 export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayError } from './errors.ts'
 export { createGate, type Gate } from './gate.ts'
-export type { GateEvent, GateMessage } from './gate-events.ts'
+export type { GateEvent, GateListener, GateMessage } from './gate-events.ts'
 export type { GateOptions } from './gate-options.ts'
 export { type GatewayLock, takeGatewayLock } from './gateway-lock.ts'
 export type { GatewayTokenSource } from './gateway-token.ts'

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import {
   type EventFrame,
   expandScopes,
@@ -25,6 +24,7 @@ export type Cut = RefusalCode | 'slow-consumer' | 'unresponsive' | 'messages-unf
 /** What a connection is made of. */
 export interface Admitted {
   readonly socket: WebSocket
+  readonly connectionId: string
   readonly deviceId: DeviceId | null
   readonly role: Role
   readonly scopes: readonly Scope[]
@@ -47,7 +47,7 @@ export interface ConnectionHost {
 /** An admitted peer, as the gate keeps it. */
 export class LiveConnection implements Connection {
   readonly deviceId: DeviceId | null
-  readonly connectionId = randomUUID()
+  readonly connectionId: string
   readonly role: Role
   readonly scopes: readonly Scope[]
   readonly credential: Connection['credential']
@@ -70,6 +70,7 @@ export class LiveConnection implements Connection {
 
   constructor(admitted: Admitted, host: ConnectionHost) {
     this.socket = admitted.socket
+    this.connectionId = admitted.connectionId
     this.deviceId = admitted.deviceId
     this.role = admitted.role
     this.scopes = admitted.scopes

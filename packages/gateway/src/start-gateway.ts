@@ -14,6 +14,7 @@ import {
 import { openStore, type PairingStore, parsePostgresUrl } from '@holdfast/pairing-store'
 import { auditHeadFile } from './audit-head-file.ts'
 import { type GateClock, systemClock } from './clock.ts'
+import { DecisionLog } from './decision-log.ts'
 import { GatewayError } from './errors.ts'
 import { createGate, type Gate } from './gate.ts'
 import type { GateOptions } from './gate-options.ts'
@@ -115,6 +116,9 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
         ...options.methods,
       },
     })
+    const decisions = new DecisionLog(location, clock)
+    undo.push(() => decisions.close())
+    gate.onEvent(decisions.note)
     undo.push(() => gate.close())
     await gate.ready
     const server = createHttpServer()

@@ -47,7 +47,13 @@ export {
   type HandshakeFailures,
   isHandshakeError,
 } from './errors.ts'
-export { explain } from './explanation.ts'
+export {
+  type AskedRule,
+  type Explanation,
+  explain,
+  explanationLines,
+  explanationOf,
+} from './explanation.ts'
 export { type GatewayVerdict, signGatewayAnswer, verifyGatewayAnswer } from './gateway-answer.ts'
 export {
   gatewayTokenMacKey,
