@@ -34,7 +34,7 @@ interface FanOut {
 }
 
 /** One section of the report. */
-interface Table {
+export interface Table {
   readonly title: string
   readonly headings: readonly string[]
   readonly rows: readonly (readonly string[])[]
@@ -110,7 +110,7 @@ function tableOf(sqlite: readonly AtSize[], postgres: readonly AtSize[]): Table 
     rows: [...sqlite.map(row => rowOf('SQLite', row)), ...postgres.map(row => rowOf('PostgreSQL', row))],
     isKept: missed.length === 0,
     remarks: [
-      '![Admission by the number of devices](docs/store-at-scale.svg)',
+      '![Admission by the number of devices](store-at-scale.svg)',
       'Admission: of 200 devices that come back, without the cryptography. Any device: one by its id, on other pages each time.',
       `Budgets: ${budgets}. ${missed.length === 0 ? 'They hold.' : `**Missed**: ${missed.join('; ')}.`}`,
       'PostgreSQL runs on the same machine, and syncs to the same disk; its own memory is not counted.',
