@@ -71,6 +71,7 @@ export async function measureRevocations(): Promise<Table> {
       const url = await server.createDatabase(`listeners-${count}`)
       rows.push(await run<FanOut>('fan-out', url, String(count)))
     }
+    const isKept = rows.every(({ heard }) => heard.p99 <= MOST_HEARD_MS)
     return {
       title: 'Revocations',
       headings: ['gateways that listen', 'heard p50', 'heard p99', 'the call p50', 'the call p99'],
@@ -78,10 +79,10 @@ export async function measureRevocations(): Promise<Table> {
         String(listeners),
         ...[heard.p50, heard.p99, commit.p50, commit.p99].map(ms),
       ]),
-      isKept: rows.every(({ heard }) => heard.p99 <= MOST_HEARD_MS),
+      isKept,
       remarks: [
-        'From before the call that revokes until a store on PostgreSQL tells its listener, who then cuts the socket. So many',
-        `stores in one process, each with a connection of its own. Budget: p99 at most ${MOST_HEARD_MS} ms.`,
+        'From before the call that revokes until a store on PostgreSQL tells its listener, who then cuts the socket. So many stores in one process, each with a connection of its own, all beside the server.',
+        `Budget: heard p99 at most ${MOST_HEARD_MS} ms. ${isKept ? 'It holds.' : '**Missed.**'}`,
       ],
     }
   } finally {
