@@ -10,12 +10,16 @@ const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'fleet.md')
 const [BEGIN, END] = ['<!-- measured -->', '<!-- /measured -->']
 
 function textOf({ title, headings, rows, remarks }: Table): readonly string[] {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const widths = headings.map((_, at) =>
+    Math.max(...[headings, ...rows].map(cells => cells[at]?.length ?? 0)),
+  )
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
   return [
     `### ${title}`,
     '',
     line(headings),
-    `|${'---|'.repeat(headings.length)}`,
+    line(widths.map(width => '-'.repeat(width))),
     ...rows.map(line),
     '',
     ...remarks.map(remark => `- ${remark}`),
