@@ -26,6 +26,7 @@ const ADVICE: Readonly<Record<KnownCode, string | null>> = {
   REQUEST_EXPIRED: null,
   REQUEST_CHANGED: null,
   DECISION_UNKNOWN: null,
+  DELEGATION_UNKNOWN: null,
   DEVICE_UNKNOWN: null,
   DEVICE_REVOKED: null,
   ROLE_UNKNOWN: 'The roles are those of the gateway, as it was started last.',

@@ -181,6 +181,17 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     'lift a revocation',
     async () => (await import('./commands/devices.ts')).reinstate,
   )
+  const tree = add(
+    'tree',
+    'who is connected by a right of its own, and who started whom',
+    async () => (await import('./commands/tree.ts')).tree,
+  ).enablePositionalOptions()
+  add(
+    'revoke <id>',
+    'shut out a child by its id, or one delegation, with everybody below it',
+    async () => (await import('./commands/tree.ts')).revokeInTree,
+    tree,
+  ).option('--device <id>', 'the device that it stems from, where it is not connected now')
   add(
     'rename <device> <name>',
     'give a device a name',
@@ -311,6 +322,11 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
   )
     .addOption(new Option('--children <n>', 'how many child processes').argParser(parseCount).default(32))
     .option('--fresh', 'in a temporary state directory, removed afterwards')
+    .addOption(
+      new Option('--delegate', 'each child gets a right of its own, each another set of scopes').conflicts(
+        'ownKeys',
+      ),
+    )
     .option('--own-keys', 'the world without Holdfast: each child makes a key of its own')
   program
     .command('race-child', { hidden: true })
@@ -326,6 +342,7 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
     .requiredOption('--number <n>', '', parseCount)
     .requiredOption('--app <name>')
     .option('--own-key')
+    .option('--delegated')
     .exitOverride()
     .action(async (options: DemoChildOptions) => {
       const { demoChild } = await import('./commands/demo-child.ts')

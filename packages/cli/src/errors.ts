@@ -21,6 +21,8 @@ export interface CommandFailures {
   REQUEST_CHANGED: { readonly requestId: string; readonly fix: string }
   /** No decision with this id is kept. */
   DECISION_UNKNOWN: { readonly id: string; readonly fix: string }
+  /** Nobody is connected by this delegation, and no device was named. */
+  DELEGATION_UNKNOWN: { readonly id: string; readonly fix: string }
   DEVICE_UNKNOWN: { readonly deviceId: string; readonly fix: string }
   DEVICE_REVOKED: { readonly deviceId: string; readonly fix: string }
   ROLE_UNKNOWN: { readonly role: string }

@@ -118,7 +118,10 @@ export class DelegationWatch {
     session.attempt = attempt
     connection.delegation = toConnectionDelegation(delegation)
     this.follow(connection)
-    return { expiresAtMs: delegation.expiresAtMs }
+    const { deviceId } = connection
+    const { holderId, expiresAtMs } = connection.delegation
+    this.#options.events.emit({ event: 'delegation-renewed', connectionId, deviceId, holderId, expiresAtMs })
+    return { expiresAtMs }
   }
 
   #attemptWith(attempt: AdmissionAttempt, chain: readonly string[]): AdmissionAttempt {

@@ -56,6 +56,14 @@ export type GateEvent =
       readonly holderId: DeviceId
       readonly expiresAtMs: number
     }
+  /** A child has brought a newer right over the connection that it has. */
+  | {
+      readonly event: 'delegation-renewed'
+      readonly connectionId: string
+      readonly deviceId: DeviceId | null
+      readonly holderId: DeviceId
+      readonly expiresAtMs: number
+    }
   | {
       readonly event: 'closed'
       readonly connectionId: string

@@ -19,6 +19,7 @@ import { Budgets } from './budgets.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { ConnectHandshake, type SocketPeer } from './connect.ts'
 import type { Connection } from './connection.ts'
+import { type DelegationTree, delegationTrees } from './delegation-tree.ts'
 import { DelegationWatch } from './delegation-watch.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
@@ -63,6 +64,8 @@ export interface Gate {
   onEvent(listener: GateListener): () => void
   /** The admitted connections, now; not those that were cut and are closing. */
   connections(): readonly Connection[]
+  /** Who is connected by a right that stems from which device, and who started whom. */
+  delegations(): readonly DelegationTree[]
   /** Ends all sockets with 1012, which clients retry. Resolves when they are closed. Does not close the store. */
   close(): Promise<void>
 }
@@ -209,6 +212,10 @@ class WebSocketGate implements Gate {
 
   connections(): readonly Connection[] {
     return this.#sessions.connections().filter(connection => connection.cutBy === null)
+  }
+
+  delegations(): readonly DelegationTree[] {
+    return delegationTrees(this.connections())
   }
 
   async close(): Promise<void> {

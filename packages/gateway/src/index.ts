@@ -9,6 +9,8 @@ export {
   type ConnectionDelegation,
 } from './connection.ts'
 export { type DecisionEntry, decisionLogPaths } from './decision-log.ts'
+export type { DelegationNode, DelegationTree } from './delegation-tree.ts'
+export { type DelegationSnapshot, readDelegations } from './delegation-tree-file.ts'
 export { GatewayError, type GatewayErrorCode, type GatewayFailures, isGatewayError } from './errors.ts'
 export { createGate, type Gate } from './gate.ts'
 export type { GateEvent, GateListener, GateMessage } from './gate-events.ts'

@@ -15,6 +15,7 @@ import { openStore, type PairingStore, parsePostgresUrl } from '@holdfast/pairin
 import { auditHeadFile } from './audit-head-file.ts'
 import { type GateClock, systemClock } from './clock.ts'
 import { DecisionLog } from './decision-log.ts'
+import { keepTreeFile } from './delegation-tree-file.ts'
 import { GatewayError } from './errors.ts'
 import { createGate, type Gate } from './gate.ts'
 import type { GateOptions } from './gate-options.ts'
@@ -119,6 +120,8 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
     const decisions = new DecisionLog(location, clock)
     undo.push(() => decisions.close())
     gate.onEvent(decisions.note)
+    const stopTree = keepTreeFile(location, { gate, clock, pid: process.pid })
+    undo.push(stopTree)
     undo.push(() => gate.close())
     await gate.ready
     const server = createHttpServer()

@@ -1,4 +1,6 @@
 // A child as it is meant to be: it connects by what it was given, says what came of it, and does what it is told.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { connectToGateway, isSpawnerError, spawnAgent } from '@holdfast/spawner'
 
 const [mode = 'connect', ...wished] = process.argv.slice(2)
@@ -23,6 +25,8 @@ function failed(error: unknown): object {
 }
 
 try {
+  // May it see the install's key?
+  if (mode === 'look') say({ keyIsSeen: existsSync(join(wished[0] ?? '', 'device', 'key.json')) })
   const scopes = mode === 'ask' ? wished : undefined
   const connection = await connectToGateway({ reconnect: false, ...(scopes !== undefined && { scopes }) })
   connection.on('delegation.expiring', payload => say({ event: 'delegation.expiring', payload }))

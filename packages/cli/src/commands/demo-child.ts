@@ -9,6 +9,8 @@ export interface DemoChildOptions {
   readonly app: string
   /** Make a key of its own and connect once, as programs do without Holdfast. */
   readonly ownKey?: boolean
+  /** Connect by the right that was handed down, with all that it gives. */
+  readonly delegated?: boolean
 }
 
 /**
@@ -16,16 +18,22 @@ export interface DemoChildOptions {
  * its own. Resolves to the exit code.
  */
 export async function demoChild(options: DemoChildOptions): Promise<number> {
+  if (options.delegated) return say(await connectOnce({ reconnect: false }))
   const { app, number } = options
   const scopes = options.ownKey ? DEMO_SCOPES.slice(0, 1) : permutation(DEMO_SCOPES, number)
   const identity = options.ownKey ? createEphemeralIdentity() : undefined
   let exitCode = 0
   for (const scope of scopes) {
     const report = await connectOnce({ app, identity, role: 'operator', scopes: [scope], reconnect: false })
-    if (report.outcome === 'failed') exitCode = 1
-    process.stdout.write(`${JSON.stringify(report)}\n`)
+    if (say(report) === 1) exitCode = 1
   }
   return exitCode
+}
+
+/** Prints the report, and gives the exit code for it. */
+function say(report: DemoReport): 0 | 1 {
+  process.stdout.write(`${JSON.stringify(report)}\n`)
+  return report.outcome === 'failed' ? 1 : 0
 }
 
 async function connectOnce(options: ConnectOptions): Promise<DemoReport> {

@@ -17,6 +17,7 @@ export interface DemoOptions extends CommonOptions {
   readonly children: number
   readonly fresh?: boolean
   readonly ownKeys?: boolean
+  readonly delegate?: boolean
 }
 
 /** The main job, end to end, with real processes. Resolves to the exit code. */
@@ -72,12 +73,16 @@ async function withHoldfast(
   const identity = await openIdentity({ app, directory })
   wiring.remark(`Device ${identity.id}, ${sinceWhen(identity)}`)
   await register(wiring, identity)
-  const connectionsEach = DEMO_SCOPES.length
+  const { delegate: delegates = false } = options
+  const connectionsEach = delegates ? 1 : DEMO_SCOPES.length
+  if (delegates)
+    wiring.remark('Each child is given a key and a right of its own, each with another set of scopes.')
   const reports = await runChildren(wiring, {
     identity,
     count: options.children,
     connectionsEach,
     ownKeys: false,
+    delegates,
   })
   const result = tally(reports)
   if (gateway !== null) await eventsOf(gateway, result.admitted)

@@ -152,6 +152,8 @@ function linesOf(event: GateEvent, wiring: Wiring): string[] {
     }
     case 'request-closed':
       return [`${at} request ${event.requestId} ${event.outcome}`]
+    case 'delegation-renewed':
+      return []
     case 'delegation-expiring':
       return [
         `${at} child ${event.holderId.slice(0, 12)} of ${event.deviceId?.slice(0, 12)} ends at ${moment(event.expiresAtMs)}, unless renewed`,

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import type { DeviceIdentity } from '@holdfast/identity'
 import { spawnAgent } from '@holdfast/spawner'
 import type { Wiring } from '../wiring.ts'
-import type { DemoReport } from './reports.ts'
+import { type DemoReport, scopeSet } from './reports.ts'
 
 export interface ChildrenOptions {
   readonly identity: DeviceIdentity
@@ -12,6 +12,8 @@ export interface ChildrenOptions {
   /** How many lines each child reports. */
   readonly connectionsEach: number
   readonly ownKeys: boolean
+  /** Is each given a right of its own, with another set of scopes, instead of the install's key? @defaultValue false */
+  readonly delegates?: boolean
 }
 
 /** Start so many children of one identity at once, show how far they are, and collect what they report. */
@@ -28,10 +30,18 @@ export async function runChildren(wiring: Wiring, options: ChildrenOptions): Pro
   wiring.remark(
     `Starting ${count} child processes; each connects ${connectionsEach === 1 ? 'once' : `${connectionsEach} times`}`,
   )
-  const flags = ['--app', wiring.location.app, ...(options.ownKeys ? ['--own-key'] : [])]
+  const flags = [
+    ...['--app', wiring.location.app],
+    ...(options.ownKeys ? ['--own-key'] : []),
+    ...(options.delegates ? ['--delegated'] : []),
+  ]
   await Promise.all(
     Array.from({ length: count }, (_, index) =>
-      runChild(options.identity, ['--number', String(index + 1), ...flags], take),
+      runChild(
+        { identity: options.identity, ...(options.delegates && { scopes: scopeSet(index + 1) }) },
+        ['--number', String(index + 1), ...flags],
+        take,
+      ),
     ),
   )
   wiring.progress(null)
@@ -39,13 +49,13 @@ export async function runChildren(wiring: Wiring, options: ChildrenOptions): Pro
 }
 
 async function runChild(
-  identity: DeviceIdentity,
+  given: { readonly identity: DeviceIdentity; readonly scopes?: readonly string[] },
   words: readonly string[],
   take: (report: DemoReport) => void,
 ): Promise<void> {
   const script = process.argv[1] ?? ''
   const child = spawnAgent(process.execPath, [...process.execArgv, script, 'demo-child', ...words], {
-    identity,
+    ...given,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(child, 'close')

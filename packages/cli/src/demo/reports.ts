@@ -6,6 +6,21 @@ export const DEMO_SCOPES = [
   'operator.admin',
 ] as const
 
+/** What the children of the demonstration are given where each has a right of its own. */
+const GIVEN_SCOPES = [
+  'operator.approvals',
+  'operator.pairing',
+  'operator.questions',
+  'operator.read',
+  'operator.talk',
+  'operator.write',
+] as const
+
+/** The n-th set of scopes, from 1: every number up to 63 gives another one, and none is empty. */
+export function scopeSet(number: number): string[] {
+  return GIVEN_SCOPES.filter((_scope, bit) => (number & (1 << bit)) !== 0)
+}
+
 /** One line on a child's standard output: a connection that was admitted, or why it was not. */
 export type DemoReport =
   | { readonly outcome: 'admitted'; readonly deviceId: string; readonly ms: number }
