@@ -5,6 +5,7 @@ import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { measureGate } from './gate.ts'
+import { measureDelegation } from './delegation.ts'
 import { measureIdentity } from './identity.ts'
 import { type Comparison, holds, type Section, type Table } from './measure.ts'
 

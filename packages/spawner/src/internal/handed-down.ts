@@ -23,7 +23,7 @@ export interface HandedDown extends Omit<Bundle, 'chain' | 'url'> {
 }
 
 /** How long a child waits for its parent to write, in ms. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 60_000
 
 /** What was taken stays with the process: the place can be read once. */
 const taken = new Map<string, Promise<HandedDown>>()
