@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { measureGate } from './gate.ts'
 import { measureDelegation } from './delegation.ts'
+import { measureGate } from './gate.ts'
 import { measureIdentity } from './identity.ts'
 import { type Comparison, holds, type Section, type Table } from './measure.ts'
 
@@ -15,6 +15,7 @@ const FILE = join(import.meta.dirname, '..', '..', 'BENCHMARKS.md')
 const PARTS: Readonly<Record<string, () => Promise<Table>>> = {
   identity: async () => tableOf(await measureIdentity()),
   gate: measureGate,
+  delegation: async () => tableOf(await measureDelegation()),
 }
 
 const HEAD = [

@@ -85,6 +85,7 @@ function linesOf(event: DecisionEntry['event']): string[] {
       return [
         `closed ${event.connectionId} with ${event.closeCode}${event.cut === null ? '' : `: ${event.cut}`}`,
       ]
+    case 'delegation-renewed':
     case 'request':
       return []
   }
