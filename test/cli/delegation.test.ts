@@ -59,7 +59,7 @@ describe('holdfast tree', () => {
     const outcome = await holdfast(['demo', '--children', '4', '--delegate', '--fresh', '--json'])
     expect(outcome.answer).toMatchObject({
       devices: 1,
-      admitted: 6,
+      admitted: 4,
       refused: 0,
       prompts: 0,
       byRule: { 11: 4 },
