@@ -10,9 +10,9 @@ import type { Actor, DeviceRecord, IssuedToken } from './records.ts'
 
 /** How long a token that another took the place of is still good: sibling processes have read it already. */
 export const SIBLING_GRACE_MS = 60_000
-/** How long the token of a rotation waits for its first use: an install that is switched off over a holiday comes back to it. */
 /** How long a new token that was not used yet is not replaced by another. */
 const SETTLE_MS = 5_000
+/** How long the token of a rotation waits for its first use: an install that is switched off over a holiday comes back to it. */
 export const PENDING_TTL_MS = 7 * 24 * 60 * 60_000
 
 /** The device and role whose tokens are to change, and what the device may have there. */
