@@ -147,6 +147,20 @@ describe('wrong credentials', () => {
     }
   })
 
+  test('H4: what looks like one wrong credential is another guess after 32 times, since a proof may hide many', async () => {
+    const clock = new ManualClock()
+    const gate = await testGate({ clock, trustedLocal: false })
+    const same = () => attempt(gate.url, { identity: createEphemeralIdentity(), token: wrongToken(0) })
+    for (let round = 0; round < 32; round++) await same()
+    const peer = await guess(gate, wrongToken(0))
+    clock.advance(249)
+    peer.socket.ping()
+    await once(peer.socket, 'pong')
+    expect(peer.frames).toHaveLength(1)
+    clock.advance(1)
+    expect((await conclude(peer)).details).toMatchObject({ refusal: 'token-mismatch' })
+  })
+
   test('M12: IPv4 and its IPv6-mapped spelling are one source, and ::1 is loopback as 127.0.0.1 is', async () => {
     const gate = await testGate({ listenHost: '::' })
     const identity = createEphemeralIdentity()
