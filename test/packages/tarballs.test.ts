@@ -2,8 +2,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, inject, test } from 'vitest'
+
 import { FOLDERS, type Manifest, manifestOf, readPacked, tarballName } from './packed.ts'
 import { runProgram, runTool, TOP } from './programs.ts'
+
+/** What a package has to say beside its README. */
+const PAGES: readonly (readonly [string, readonly string[]])[] = [
+  ['handshake', ['PROTOCOL.md']],
+  ['spawner', ['DELEGATION.md']],
+]
 
 const tarballOf = (folder: string) => join(inject('tarballs'), tarballName(folder))
 
@@ -21,8 +28,8 @@ describe.each(FOLDERS)('the tarball of %s', folder => {
   test('has the licence, the README, and nothing but dist beside them', () => {
     const { files } = readPacked(tarballOf(folder))
     const names = [...files.keys()].filter(name => !name.startsWith('dist/')).sort()
-    const pages = folder.endsWith('handshake') ? ['PROTOCOL.md', 'README.md'] : ['README.md']
-    expect(names).toEqual(['LICENSE', ...pages, 'package.json'])
+    const page = PAGES.find(([name]) => folder.endsWith(name))?.[1] ?? []
+    expect(names).toEqual(['LICENSE', 'README.md', 'package.json', ...page].sort())
     expect(files.get('LICENSE')).toContain('MIT License')
   })
 

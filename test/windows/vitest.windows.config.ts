@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
+import { NEEDS_POSTGRES } from '../postgres/needs-postgres.ts'
 
 /** Suites whose whole subject is what Wine does not have: kill signals, mounts, modes, strace, a PostgreSQL. */
 const POSIX_ONLY = [
@@ -7,7 +8,7 @@ const POSIX_ONLY = [
   'test/identity/creation-obstacles.test.ts',
   'test/identity/leaks.test.ts',
   // The server that these tests start is a build for the machine that they run on.
-  'test/pairing-store/postgres-*.test.ts',
+  ...NEEDS_POSTGRES,
 ]
 
 // biome-ignore lint/style/noDefaultExport: this is how vitest takes its configuration
