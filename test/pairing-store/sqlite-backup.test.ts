@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { BUILT_IN_ROLES, gatewayTokenCommitment } from '@holdfast/handshake'
 import { createEphemeralIdentity, type DeviceIdentity, formatPublicKey } from '@holdfast/identity'
@@ -521,7 +521,7 @@ describe('restoring a copy, where nothing says what was revoked since', () => {
       devices: 0,
       head: done.head,
     })
-    expect(readdirSync(dirname(path))).toContain(`${String(done.setAside).split('/').pop()}-wal`)
+    expect(readdirSync(dirname(path))).toContain(`${basename(String(done.setAside))}-wal`)
   })
 
   test('a copy that is broken, or that others can write, is refused, and nothing is changed', async () => {

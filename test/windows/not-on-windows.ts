@@ -22,6 +22,16 @@ export const NOT_ON_WINDOWS: readonly NotOnWindows[] = [
     reason: 'in Wine the last to close a database leaves its -wal and -shm behind',
   },
   {
+    suite: 'test/pairing-store/sqlite-backup.test.ts',
+    title: 'is a single file that nobody else can read, and nothing is left beside it',
+    reason: 'modes mean nothing on Windows: what counts is the access list of the folder',
+  },
+  {
+    suite: 'test/pairing-store/sqlite-backup.test.ts',
+    title: 'a copy that is broken, or that others can write, is refused, and nothing is changed',
+    reason: 'modes mean nothing on Windows: what counts is the access list of the folder',
+  },
+  {
     suite: 'test/pairing-store/sqlite-tokens.test.ts',
     title: 'F68: whenever a rotation is killed, the token that the client kept last is live',
     reason: 'the test replaces the file of a database that a killed process in Wine still has open',

@@ -24,6 +24,9 @@ const environment: NodeJS.ProcessEnv = {
   WINEPREFIX: process.env['WINEPREFIX'] ?? join(TOP, '.wine'),
   HOLDFAST_WINDOWS_NODE: NODE,
   HOLDFAST_WINDOWS_SECONDS: '1500',
+  // What a lane on Linux may ask of its machine is not to be had in Wine.
+  HOLDFAST_NEED_STRACE: undefined,
+  HOLDFAST_NEED_PYTHON: undefined,
 }
 const problems: string[] = []
 
