@@ -162,6 +162,13 @@ describe('H2 H13: a signed field that was changed on the way', () => {
     })
   })
 
+  test('a MAC of as many characters but more bytes is wrong, and no exception', () => {
+    const { frame } = proofOf({ credential: { kind: 'gateway-token', token: TOKEN } })
+    const auth = { kind: 'gateway-token', mac: 'é'.repeat(43) }
+    const { credential } = readingOf({ ...frame, params: { ...frame.params, auth } })
+    expect(credential).toEqual({ kind: 'wrong', presented: 'gateway-token' })
+  })
+
   test('a MAC or a join code of somebody else, under a key of one’s own, is nobody’s', () => {
     for (const credential of CREDENTIALS.slice(1, 3)) {
       const theirs = proofOf({ credential }).frame.params
