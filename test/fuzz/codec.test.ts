@@ -44,6 +44,15 @@ function readings(text: string) {
   }
 }
 
+/** One of these frames, and a text that was made of it by damage to its bytes or its members. */
+function damagedFrom<Frame>(seeds: readonly Frame[]) {
+  return fc.constantFrom(...seeds).chain(seed => {
+    const bytes = byteDamage.map(damage => damage(Buffer.from(JSON.stringify(seed))).toString())
+    const tree = treeDamage.map(damage => JSON.stringify(damage(seed)) ?? '')
+    return fc.oneof(bytes, tree).map(text => ({ seed, text }))
+  })
+}
+
 describe('damaged frames', () => {
   test('no reader throws, and each says the same of the same text', () => {
     fc.assert(
@@ -76,11 +85,7 @@ describe('damaged frames', () => {
   })
 
   test('no damage to a signed connect gives another proof: it is refused, or says the very same', () => {
-    const damaged = fc.constantFrom(...CONNECTS).chain(seed => {
-      const bytes = byteDamage.map(damage => damage(Buffer.from(JSON.stringify(seed))).toString())
-      const tree = treeDamage.map(damage => JSON.stringify(damage(seed)) ?? '')
-      return fc.oneof(bytes, tree).map(text => ({ seed, text }))
-    })
+    const damaged = damagedFrom(CONNECTS)
     let verified = 0
     let refused = 0
     fc.assert(
@@ -106,11 +111,7 @@ describe('damaged frames', () => {
 
 describe('damaged holdfast/1 proofs', () => {
   test('no damage gives another proof, and none gives a token that was not shown: all is refused, or the very same', () => {
-    const damaged = fc.constantFrom(...PROOFS).chain(seed => {
-      const bytes = byteDamage.map(damage => damage(Buffer.from(JSON.stringify(seed))).toString())
-      const tree = treeDamage.map(damage => JSON.stringify(damage(seed)) ?? '')
-      return fc.oneof(bytes, tree).map(text => ({ seed, text }))
-    })
+    const damaged = damagedFrom(PROOFS)
     let verified = 0
     let refused = 0
     fc.assert(

@@ -19,6 +19,7 @@ import {
   type Challenge,
   CLIENT,
   conclude,
+  connectFrame,
   dial,
   type RawFrame,
   takeChallenge,
@@ -321,6 +322,13 @@ describe('H9: clocks', () => {
       const own = frameFor({ nonce, ts: Date.now() }, gate, createEphemeralIdentity())
       peer.send(own)
       expect((await conclude(peer)).details).toMatchObject({ refusal: 'signature-expired', limitMs: 0 })
+      const older = await dial(gate.url)
+      const challenge = { ...(await takeChallenge(older)), ts: Date.now() }
+      older.send(connectFrame(challenge, { identity: createEphemeralIdentity(), token: TOKEN }))
+      expect((await conclude(older)).details).toMatchObject({
+        refusal: 'signature-expired',
+        limitMs: 120_000,
+      })
     }
   })
 })

@@ -90,7 +90,7 @@ export function factsOfBadFrame(
 
 /**
  * One and the same for the same credentials, and nothing of them. What `holdfast/1` shows is another for every socket, so
- * that there a device that is wrong again counts as the same: guessing at 128 random bits is not what it slows down.
+ * that there a device that is wrong again counts as the same, up to the bound that the delays set on repeats.
  */
 export function digestOfCredentials(params: ConnectParams): string {
   const shown = JSON.stringify(shownIn(params))

@@ -104,8 +104,13 @@ export class ConnectHandshake {
     const { source } = this.#origin
     events.emit(
       {
-        ...{ event: 'refused', connectionId: this.#connectionId, refusal: refusal.code },
-        ...{ rule, deviceId, requestId, source },
+        event: 'refused',
+        connectionId: this.#connectionId,
+        refusal: refusal.code,
+        rule,
+        deviceId,
+        requestId,
+        source,
       },
       told.decision ?? null,
     )

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { keepAuditHead, readAuditHead, takeGatewayLock } from '@holdfast/gateway'
 import {
@@ -14,6 +13,7 @@ import {
   restoreSqliteStore,
   type StoreRestoration,
 } from '@holdfast/pairing-store'
+import { newGatewayToken, TOKEN_LOCK_TIMEOUT_MS } from '../gateway-token.ts'
 import { facts } from '../render.ts'
 import {
   type CommandResult,
@@ -24,10 +24,6 @@ import {
   type Wiring,
 } from '../wiring.ts'
 import { copyProgress } from './copy-progress.ts'
-
-/** 256 random bits. */
-const TOKEN_BYTES = 32
-const LOCK_TIMEOUT_MS = 15_000
 
 /** Bring the store back to a copy, while no gateway runs and none can start. */
 export async function restore(
@@ -47,7 +43,7 @@ export async function restore(
         lock.release()
       }
     },
-    { timeoutMs: LOCK_TIMEOUT_MS },
+    { timeoutMs: TOKEN_LOCK_TIMEOUT_MS },
   )
 }
 
@@ -88,7 +84,7 @@ function withOwnFix(
 }
 
 async function rotateTokenFile({ location }: Wiring): Promise<string> {
-  const token = randomBytes(TOKEN_BYTES).toString('base64url')
+  const token = newGatewayToken()
   const bytes = Buffer.from(token)
   if (!(await replacePrivateFile(location, GATEWAY_TOKEN, bytes)))
     await publishOnce(location, GATEWAY_TOKEN, bytes)

@@ -1,14 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import type { DeviceId } from '@holdfast/identity'
 import { GATEWAY_TOKEN, replacePrivateFile, withInstallLock } from '@holdfast/identity/state'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
+import { newGatewayToken, TOKEN_LOCK_TIMEOUT_MS } from '../gateway-token.ts'
 import { type CommandResult, type CommonOptions, placeOptions, type Wiring, withStore } from '../wiring.ts'
-
-/** 256 random bits. */
-const TOKEN_BYTES = 32
-/** Longer than a store waits for another writer. */
-const LOCK_TIMEOUT_MS = 15_000
 
 /** A new gateway token. Two of these at once take turns, so that the file and the store end with the same one. */
 export async function rotate(
@@ -18,14 +13,16 @@ export async function rotate(
 ): Promise<CommandResult> {
   const revokes = options.revokeRegistered === true
   return withStore(wiring, store =>
-    withInstallLock(wiring.location, () => rotateIn(wiring, store, revokes), { timeoutMs: LOCK_TIMEOUT_MS }),
+    withInstallLock(wiring.location, () => rotateIn(wiring, store, revokes), {
+      timeoutMs: TOKEN_LOCK_TIMEOUT_MS,
+    }),
   )
 }
 
 async function rotateIn(wiring: Wiring, store: PairingStore, revokes: boolean): Promise<CommandResult> {
   // Before the rotation: whoever dies in between has shut them out, and can begin again.
   const revoked = revokes ? await revokeRegistered(store) : []
-  const token = randomBytes(TOKEN_BYTES).toString('base64url')
+  const token = newGatewayToken()
   // The file first: a gateway follows the file, and tells the store itself if this process dies in between.
   const replaced = await replacePrivateFile(wiring.location, GATEWAY_TOKEN, Buffer.from(token))
   if (!replaced) {
