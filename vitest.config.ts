@@ -7,6 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/compiled-programs.ts'],
     exclude: [...configDefaults.exclude, 'test/packages', ...NEEDS_POSTGRES],
     // A bound for a hung test, not a measurement: process races start hundreds of Node processes on two cores.
     // The long lane plays twenty rounds and more of each in one test.

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createEphemeralIdentity, openIdentity, parseDeviceId } from '@holdfast/identity'
 import { connectToGateway } from '@holdfast/spawner'
 import { expect, onTestFinished, test } from 'vitest'
+import { programPath } from '../support/processes.ts'
 import { eventually, holdfast, holdfastJson, startGatewayProcess, temporaryFolder } from './holdfast.ts'
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url))
+const MAIN = programPath(new URL('../../packages/cli/src/main.ts', import.meta.url))
 
 interface Explained {
   readonly event: { readonly event: string; readonly rule: string }

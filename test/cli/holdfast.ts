@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { runProgram } from '../../packages/cli/src/program.ts'
 import {
@@ -11,6 +10,7 @@ import {
   type Outcome,
   type Program,
   type ProgramOptions,
+  programPath,
   startProgram,
 } from '../support/processes.ts'
 
@@ -51,7 +51,7 @@ export function runShell(
 ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
   const bin = join(home, 'bin')
   mkdirSync(bin)
-  const words = [process.execPath, '--conditions=source', fileURLToPath(MAIN)].map(word => `'${word}'`)
+  const words = [process.execPath, '--conditions=source', programPath(MAIN)].map(word => `'${word}'`)
   writeFileSync(join(bin, 'holdfast'), `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o755 })
   const { XDG_DATA_HOME: _data, ...environment } = process.env
   const path = `${bin}:${process.env['PATH']}`

@@ -11,10 +11,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { identityFrom, openIdentity } from '@holdfast/identity'
 import { describe, expect, test } from 'vitest'
-import { startProgram } from '../support/processes.ts'
+import { programPath, startProgram } from '../support/processes.ts'
 import { holdfast, holdfastHere, holdfastJson, temporaryFolder } from './holdfast.ts'
 
 const MAIN = new URL('../../packages/cli/src/main.ts', import.meta.url)
@@ -29,7 +28,7 @@ function atTerminal(
   words: readonly string[],
   answer: string,
 ): { readonly exitCode: number | null; readonly shown: string } {
-  const command = [process.execPath, '--conditions=source', fileURLToPath(MAIN), ...words].join(' ')
+  const command = [process.execPath, '--conditions=source', programPath(MAIN), ...words].join(' ')
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
     input: answer,
     encoding: 'utf8',

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { type GateEvent, type RunningGateway, startGateway } from '@holdfast/gateway'
 import { type DeviceIdentity, openIdentity } from '@holdfast/identity'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { connectToGateway, type DelegatedChildOptions, spawnAgent } from '@holdfast/spawner'
 import { onTestFinished } from 'vitest'
+import { programPath } from '../support/processes.ts'
 
 export const CEILING = [
   'operator.read',
@@ -52,7 +52,7 @@ export function program(name: string): readonly string[] {
   return [
     '--conditions=source',
     '--no-warnings',
-    fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url)),
+    programPath(new URL(`programs/${name}.ts`, import.meta.url)),
   ]
 }
 

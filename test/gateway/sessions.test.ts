@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { fileURLToPath } from 'node:url'
 import type { GateEvent } from '@holdfast/gateway'
 import type { HelloOk } from '@holdfast/handshake'
 import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
+import { programPath } from '../support/processes.ts'
 import { ManualClock } from './manual-clock.ts'
 import { type Attempt, attempt, conclude, connectFrame, dial, takeChallenge } from './raw-client.ts'
 import { openTestGate, type TestGate, TOKEN, until } from './test-gate.ts'
@@ -116,7 +116,7 @@ describe('revoked', () => {
     const gate = await testGate()
     const identity = createEphemeralIdentity()
     const { peer } = await admitted(gate, identity)
-    const program = fileURLToPath(new URL('programs/revoke.ts', import.meta.url))
+    const program = programPath(new URL('programs/revoke.ts', import.meta.url))
     const child = spawn(process.execPath, ['--conditions=source', program, gate.storePath, identity.id], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })

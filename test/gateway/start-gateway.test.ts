@@ -5,12 +5,12 @@ import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type RunningGateway, startGateway } from '@holdfast/gateway'
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { locateState, readGatewayNote, replacePrivateFile } from '@holdfast/identity/state'
 import { openSqliteStore } from '@holdfast/pairing-store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { programPath } from '../support/processes.ts'
 import { attempt, sendBytes, upgradeRequest } from './raw-client.ts'
 import { until } from './test-gate.ts'
 
@@ -40,7 +40,7 @@ const token = () => readFileSync(join(directory, 'gateway-token', 'token'), 'utf
 
 /** A gateway in a process of its own, and the line that it says. */
 async function startElsewhere(program = 'gateway.ts', argument = directory, openFiles: number | null = null) {
-  const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url))
+  const path = programPath(new URL(`programs/${program}`, import.meta.url))
   const command = [process.execPath, '--conditions=source', path, argument]
   const limited = ['/bin/sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command]
   const [executable = '', ...rest] = openFiles === null ? command : limited

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { openSqliteStore } from '@holdfast/pairing-store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { programPath } from '../support/processes.ts'
 import { attempt } from './raw-client.ts'
 
 /** How long a ping may take at the most. */
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 /** A program of the tests, once it has said its first line. */
 async function run(program: string, ...args: readonly string[]) {
-  const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url))
+  const path = programPath(new URL(`programs/${program}`, import.meta.url))
   const child = spawn(process.execPath, ['--conditions=source', '--no-warnings', path, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })

@@ -92,6 +92,7 @@ describe('a crash while the key is made', () => {
     // No network, no prompt, no other program: what could do it is not even loaded.
     await runProgram(opener, {
       args: open(join(folder, 'other')),
+      fromSources: true,
       nodeFlags: ['--import', preload('record-modules')],
       env: { HOLDFAST_TEST_RECORD: modules },
     })

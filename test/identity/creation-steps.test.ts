@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type Outcome, runProgram } from '../support/processes.ts'
+import { type Outcome, programPath, runProgram } from '../support/processes.ts'
 import { freshFolder, treeOf } from './state-folder.ts'
 
 const opener = new URL('./programs/open.ts', import.meta.url)
@@ -130,7 +129,7 @@ describe('a creator that is killed', () => {
           ...flags,
           '--conditions=source',
           '--no-warnings',
-          fileURLToPath(opener),
+          programPath(opener),
           JSON.stringify({ directory }),
         ]
         const { stdout } = spawnSync('unshare', [...CONTAINER, process.execPath, ...words], {

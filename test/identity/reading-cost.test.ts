@@ -81,6 +81,7 @@ describe('opening an identity that is there', () => {
     await runProgram(new URL('./programs/open.ts', import.meta.url), {
       args: [JSON.stringify({ directory, sync: true })],
       nodeFlags: ['--import', preload],
+      fromSources: true,
       env: { HOLDFAST_TEST_RECORD: record },
     })
     const loaded = JSON.parse(readFileSync(record, 'utf8')) as readonly string[]

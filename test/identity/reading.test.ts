@@ -57,6 +57,7 @@ describe('an existing key', () => {
     const modulesOf = async (directory: string, extra: readonly string[] = []): Promise<string> => {
       await runProgram(opener, {
         args: [JSON.stringify({ directory, sync: true })],
+        fromSources: true,
         nodeFlags: ['--import', preload('record-modules'), ...extra],
         env: { HOLDFAST_TEST_RECORD: record },
       })

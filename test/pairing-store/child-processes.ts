@@ -2,16 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { compileCache, programPath } from '../support/processes.ts'
 import type { ChildOrders } from './children/store-child.ts'
 import { until } from './contract/open-store.ts'
 
 /** Rounds of a race: a few by default, more where there is time. */
 export const ROUNDS = process.env['HOLDFAST_LONG'] ? 20 : 3
 
-// Shared by all of them, so that they do not each compile the same sources.
-const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/holdfast-programs', import.meta.url))
-const SCRIPT = fileURLToPath(new URL('./children/store-child.ts', import.meta.url))
+const SCRIPT = programPath(new URL('./children/store-child.ts', import.meta.url))
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
@@ -36,7 +34,7 @@ export function startChild(
 ): StoreChild {
   const whole: ChildOrders = { token: '', index: 0, count: 1, shared: '', ...orders }
   const child = spawn(process.execPath, ['--conditions=source', SCRIPT, JSON.stringify(whole)], {
-    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   running.add(child)

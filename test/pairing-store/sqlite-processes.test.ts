@@ -148,7 +148,7 @@ describe('a store and its processes', () => {
         const child = startChild({ task: 'acknowledge-mixed', path, barrier, token, index: round })
         await release([child], barrier)
         // So many steps, and a moment more: anywhere between this step and the next.
-        const enough = Math.floor(Math.random() * 8)
+        const enough = round % 8
         await until(() => toldBy([child]).length >= enough)
         await wait(Math.random() * 20)
         child.process.kill('SIGKILL')

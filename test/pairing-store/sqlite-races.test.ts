@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { openSqliteStore, type PairingStore } from '@holdfast/pairing-store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { programPath } from '../support/processes.ts'
 import { attempt, newToken, REMOTE } from './attempts.ts'
 import { ROUNDS } from './child-processes.ts'
 import type { RaceAct, RaceOrders } from './children/race-child.ts'
@@ -14,7 +14,7 @@ import { until } from './contract/open-store.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-store-races-'))
 const path = join(directory, 'store', 'store.sqlite')
-const SCRIPT = fileURLToPath(new URL('./children/race-child.ts', import.meta.url))
+const SCRIPT = programPath(new URL('./children/race-child.ts', import.meta.url))
 /** A round costs some ms. */
 const RACES = ROUNDS * 5
 

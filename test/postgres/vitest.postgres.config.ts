@@ -10,6 +10,7 @@ export default defineConfig({
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source'] } },
   test: {
+    globalSetup: ['test/support/compiled-programs.ts'],
     include: NEEDS_POSTGRES,
     testTimeout: process.env['HOLDFAST_LONG'] === undefined ? 120_000 : 900_000,
     hookTimeout: 120_000,

@@ -2,17 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createEphemeralIdentity, findIdentity, openIdentity } from '@holdfast/identity'
 import { locateState, publishOnce } from '@holdfast/identity/state'
 import { childEnvironment, isSpawnerError, spawnAgent } from '@holdfast/spawner'
 import { describe, expect, test } from 'vitest'
+import { programPath } from '../support/processes.ts'
 import { freshDirectory, gatewayFor } from './surroundings.ts'
 
 const program = (name: string): string[] => [
   '--conditions=source',
   '--no-warnings',
-  fileURLToPath(new URL(name, import.meta.url)),
+  programPath(new URL(name, import.meta.url)),
 ]
 
 async function outputOf(child: ChildProcess): Promise<string> {

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { barrierOf, readyLine, releaseBarrier } from './at-barrier.ts'
 
-/** How to start a program of the tests: a TypeScript file, run from the sources by this same Node. */
+/** How to start a program of the tests: a TypeScript file, compiled or as it is, run by this same Node. */
 export interface ProgramOptions {
   readonly args?: readonly string[]
   /** Set over this process's environment; `undefined` removes a variable. */
@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly within?: readonly string[]
   /** What it reads on standard input. Empty, unless given. */
   readonly input?: string
+  /** Run from its sources, file by file, where it is about what is loaded. */
+  readonly fromSources?: boolean
 }
 
 /** How a program ended. */
@@ -39,6 +41,8 @@ export interface Program {
   kill(signal?: NodeJS.Signals): void
 }
 
+const TOP = fileURLToPath(new URL('../..', import.meta.url))
+
 /** Shared by all programs of all runs, so that hundreds of them do not each compile the same sources. */
 export const compileCache = fileURLToPath(
   new URL('../../node_modules/.cache/holdfast-programs', import.meta.url),
@@ -48,10 +52,20 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/** The file to run a program by: what `compiled-programs.ts` made of it, or its source where nothing was compiled. */
+export function programPath(file: URL): string {
+  const source = fileURLToPath(file)
+  const folder = process.env['HOLDFAST_TEST_COMPILED']
+  if (folder === undefined) return source
+  const compiled = join(folder, relative(TOP, source).replace(/\.ts$/, '.mjs'))
+  return existsSync(compiled) ? compiled : source
+}
+
 /** Start one program. It is killed with this process, if it still runs then. */
 export function startProgram(file: URL, options: ProgramOptions = {}): Program {
   const flags = ['--conditions=source', '--no-warnings', ...(options.nodeFlags ?? [])]
-  const words = [process.execPath, ...flags, fileURLToPath(file), ...(options.args ?? [])]
+  const path = options.fromSources === true ? fileURLToPath(file) : programPath(file)
+  const words = [process.execPath, ...flags, path, ...(options.args ?? [])]
   const [command = '', ...args] = [...(options.within ?? []), ...words]
   const child = spawn(command, args, {
     cwd: options.cwd,

@@ -1,0 +1,76 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { globSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build, type Plugin, type Rolldown } from 'vite'
+import { compileCache } from './processes.ts'
+
+const TOP = fileURLToPath(new URL('../..', import.meta.url))
+const CACHE = join(TOP, 'node_modules', '.cache', 'holdfast-compiled')
+
+/** What the tests start again and again, hundreds of times in one run. */
+const PROGRAMS = [
+  'packages/cli/src/main.ts',
+  'test/{cli,delegation,gateway,identity,openclaw}/programs/*.ts',
+  'test/pairing-store/children/*.ts',
+  'test/spawner/child-*.ts',
+]
+
+/** A module still finds what lies beside its source. */
+const keepAddresses: Plugin = {
+  name: 'keep-addresses',
+  transform: (code, id) =>
+    code.includes('import.meta.url')
+      ? code.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(id.split('?')[0] ?? id).href))
+      : undefined,
+}
+
+/**
+ * Once before all tests of a run: put each program and the packages that it loads into few files of JavaScript, which start
+ * in a third of the time of a hundred sources. A module that is loaded late still is a file of its own. `startProgram` finds
+ * them by HOLDFAST_TEST_COMPILED; without it, the sources themselves are run.
+ */
+// biome-ignore lint/style/noDefaultExport: this is how vitest takes a global setup
+export default async function compilePrograms(): Promise<void> {
+  const files = PROGRAMS.flatMap(pattern => globSync(pattern, { cwd: TOP }))
+  const input = Object.fromEntries(files.map(file => [file.replace(/\.ts$/, ''), join(TOP, file)]))
+  const built = (await build({
+    configFile: false,
+    root: TOP,
+    logLevel: 'error',
+    plugins: [keepAddresses],
+    resolve: { conditions: ['source'] },
+    ssr: { noExternal: true, resolve: { conditions: ['source'] } },
+    build: {
+      ssr: true,
+      write: false,
+      minify: false,
+      target: 'node24',
+      rolldownOptions: {
+        input,
+        output: { entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name]-[hash].mjs' },
+      },
+    },
+  })) as Rolldown.RolldownOutput
+  process.env['HOLDFAST_TEST_COMPILED'] = keep(built.output)
+  process.env['NODE_COMPILE_CACHE'] ??= compileCache
+}
+
+/** Written whole or not at all, under a name that is its content's: two runs at a time do not meet. */
+function keep(output: Rolldown.RolldownOutput['output']): string {
+  const hash = createHash('sha256')
+  for (const file of output) hash.update(file.fileName).update('code' in file ? file.code : file.source)
+  const folder = join(CACHE, hash.digest('hex').slice(0, 16))
+  const unfinished = join(CACHE, randomUUID())
+  for (const file of output) {
+    const path = join(unfinished, file.fileName)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, 'code' in file ? file.code : file.source)
+  }
+  try {
+    renameSync(unfinished, folder)
+  } catch {
+    rmSync(unfinished, { recursive: true })
+  }
+  return folder
+}
