@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type RunningGateway, type StartGatewayOptions, startGateway } from '@holdfast/gateway'
-import { createEphemeralIdentity } from '@holdfast/identity'
+import { createEphemeralIdentity, openIdentity } from '@holdfast/identity'
+import { importOpenClawIdentity } from '@holdfast/openclaw'
 import { connectToGateway } from '@holdfast/spawner'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { holdfastJson, startGatewayProcess } from '../../cli/holdfast.ts'
@@ -96,6 +97,30 @@ export function ourGate(version: RealVersion): void {
       await expectEveryCommand(running)
       const trusts = (await running.store.listDevices()).items.map(({ trust }) => trust)
       expect(trusts.toSorted()).toEqual(['approved', 'trusted-local'])
+    })
+
+    test('with the key that an install of ours uses for holdfast/1 too, has them where the author allows both proofs, and only there', async () => {
+      const trustedLocal = { ceiling: ['operator.admin'] }
+      const both = await start({ trustedLocal, allowOpenClawProof: true })
+      expect(jsonOf(await run(both.url, 'gateway call health'))).toMatchObject({ ok: true })
+      const imported = { directory: newDirectory(), openclawDirectory: home.stateDirectory }
+      expect(await importOpenClawIdentity(imported)).toMatchObject({ outcome: 'adopted' })
+      const identity = await openIdentity(imported)
+      const wish = { role: 'operator', scopes: ['operator.admin'], reconnect: false } as const
+      const { url, gatewayId } = both
+      const connection = await connectToGateway({ identity, url, gatewayId, token: tokenOf(), ...wish })
+      await connection.close()
+      expect((await both.store.listDevices()).items).toMatchObject([
+        { deviceId: identity.id, trust: 'trusted-local' },
+      ])
+      await expectEveryCommand(both)
+      await both.close()
+
+      const one = await start({ trustedLocal })
+      const refused = await run(one.url, 'gateway call health')
+      expect(refused.exitCode).not.toBe(0)
+      expect(refused.stderr).toContain('this device has proven itself by a stronger proof before')
+      expect((await one.store.listRequests()).items).toEqual([])
     })
 
     test('is told PAIRING_REQUIRED under the default ceiling, and `holdfast approve` cures it', async () => {

@@ -25,10 +25,23 @@ export function trapsInFiles(release: Release): void {
     return traps.filter(({ deviceId }) => deviceId === undefined || deviceIds.includes(deviceId))
   }
 
+  /** What other tests ran, and said of itself what the command line says: once its key is another, these are its former ones. */
+  const forgetCommandLines = (): Promise<void> =>
+    withObserver(release.gateway, async observer => {
+      const { payload } = await observer.call('device.pair.list')
+      type Paired = { readonly deviceId: string; readonly clientId?: string; readonly displayName?: string }
+      const { paired } = payload as { readonly paired: readonly Paired[] }
+      for (const { deviceId } of paired.filter(
+        row => row.clientId === 'cli' && row.displayName === undefined,
+      ))
+        expect(await observer.call('device.pair.remove', { deviceId })).toMatchObject({ ok: true })
+    })
+
   describe('what the doctor finds, and gives a command against', () => {
-    beforeAll(() => {
+    beforeAll(async () => {
       stateDirectory = newDirectory()
       const folder = join(release.home.stateDirectory, 'identity')
+      await forgetCommandLines()
       rmSync(folder, { recursive: true, force: true })
       mkdirSync(folder)
       const fields = { version: 1, deviceId: key.deviceId, ...pemsOf(key), createdAtMs: Date.now() }
