@@ -1,16 +1,19 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
 import type { Table } from './measure.ts'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const FAMILIES = ['v3', 'holdfast/1'] as const
 const DEVICES = [0, 1_000, 100_000, 1_000_000] as const
 /** Handshakes in a round, by how many are under way at once. */
-const COUNTS = { 1: 100, 16: 320 } as const
-const ROUNDS = 3
+const COUNTS = { 1: 400, 16: 1_600 } as const
+/** Before the first round, of each server: until its functions are compiled they take several times as long. */
+const WARM_UP = 3_000
+/** Before each round, of the client, which is a new process. */
+const CLIENT_WARM_UP = 200
+const ROUNDS = 5
 const MOST_COST_MICROS = 40
 const LEAST_RATIO = 0.8
 const MOST_RSS_BYTES = 150e6
@@ -47,16 +50,33 @@ interface Round {
   readonly cpuMicros: number
 }
 
-async function playRound(server: Server, family: string, parallel: 1 | 16): Promise<Round> {
+async function playRound(
+  server: Server,
+  family: string,
+  parallel: 1 | 16,
+  warmUp = CLIENT_WARM_UP,
+): Promise<Round> {
   const count = COUNTS[parallel]
-  const before = await server.usage()
-  const words = [server.port, server.gatewayId, family, parallel, count].map(String)
+  const words = [server.port, server.gatewayId, family, parallel, count, warmUp].map(String)
   const args = ['--conditions=source', join(PROGRAMS, 'gate-client.ts'), ...words]
-  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1e8 })
-  const { tookMs, times } = JSON.parse(stdout) as { tookMs: number; times: number[] }
+  const client = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]()
+  await lines.next()
+  const before = await server.usage()
+  client.stdin.end('\n')
+  const { tookMs, times } = JSON.parse(String((await lines.next()).value)) as Played
   const after = await server.usage()
-  const cpuMicros = (after.cpuMicros - before.cpuMicros) / count
-  return { perSecond: (count / tookMs) * 1_000, times, cpuMicros }
+  return {
+    perSecond: (count / tookMs) * 1_000,
+    times,
+    cpuMicros: (after.cpuMicros - before.cpuMicros) / count,
+  }
+}
+
+/** What the client prints. */
+interface Played {
+  readonly tookMs: number
+  readonly times: readonly number[]
 }
 
 interface Result {
@@ -136,7 +156,7 @@ export async function measureGate(): Promise<Table> {
     remarks: [
       'Ours / bare: the gate, and a bare `ws` server that does the same cryptography and nothing else. Each in a process of its own, the client in a third, on the same machine.',
       `Budgets: ratio ≥ ${LEAST_RATIO}; CPU of the gate beyond that of the bare server ≤ ${MOST_COST_MICROS} µs each; p99 one at a time ≤ 2 × that with 1,000 devices; memory of the gate ≤ ${MOST_RSS_BYTES / 1e6} MB.`,
-      `Medians of ${ROUNDS} rounds of ${COUNTS[1]} (one at a time) and ${COUNTS[16]} handshakes (16 at once), in turns; quantiles over all of them.`,
+      `Medians of ${ROUNDS} rounds of ${COUNTS[1]} (one at a time) and ${COUNTS[16]} handshakes (16 at once), in turns, after ${WARM_UP.toLocaleString('en')} that are not counted; quantiles over all of them.`,
     ],
   }
 }
@@ -147,12 +167,10 @@ async function inTurns(
   parallel: 1 | 16,
 ): Promise<{ readonly ours: Result; readonly bare: Result }> {
   const rounds: Record<'ours' | 'bare', Round[]> = { ours: [], bare: [] }
-  for (let round = 0; round <= ROUNDS; round += 1) {
+  for (const name of ['ours', 'bare'] as const) await playRound(servers[name], family, parallel, WARM_UP)
+  for (let round = 0; round < ROUNDS; round += 1) {
     const names = round % 2 === 0 ? (['ours', 'bare'] as const) : (['bare', 'ours'] as const)
-    for (const name of names) {
-      const played = await playRound(servers[name], family, parallel)
-      if (round > 0) rounds[name].push(played)
-    }
+    for (const name of names) rounds[name].push(await playRound(servers[name], family, parallel))
   }
   return { ours: resultOf(rounds.ours), bare: resultOf(rounds.bare) }
 }

@@ -1,5 +1,6 @@
 // Shakes hands with a server, so many times and so many at once, over the leanest WebSocket that will do, so that the server
-// is what is measured. Prints the time of each handshake, from dialling to hello, in ms.
+// is what is measured. Warms up, prints an empty line and waits for one; then prints the time of each handshake, from
+// dialling to hello, in ms.
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import process from 'node:process'
@@ -7,7 +8,8 @@ import { signHoldfastProof, signOpenClawProof } from '@holdfast/handshake'
 import { identityFrom, parseDeviceId } from '@holdfast/identity'
 import { BENCH_TOKEN } from './gate-seed.ts'
 
-const [portText = '0', gatewayIdText = '', family = 'v3', parallel = '1', count = '1'] = process.argv.slice(2)
+const [portText = '0', gatewayIdText = '', family = 'v3', parallel = '1', count = '1', warmUp = '0'] =
+  process.argv.slice(2)
 const port = Number(portText)
 const gatewayId = parseDeviceId(gatewayIdText)
 if (gatewayId === null) throw new TypeError('no gateway id')
@@ -22,15 +24,24 @@ const UPGRADE = [
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
 ].join('\r\n')
 
-const times: number[] = []
-let left = Number(count)
+// Unmeasured: until they are compiled, the functions of both sides take several times as long.
+await play(Number(warmUp))
+console.log('')
+for await (const _ of process.stdin) break
 const startedMs = performance.now()
-await Promise.all(
-  Array.from({ length: Number(parallel) }, async () => {
-    while (left-- > 0) times.push(await shakeHands())
-  }),
-)
+const times = await play(Number(count))
 console.log(JSON.stringify({ tookMs: performance.now() - startedMs, times }))
+
+/** So many handshakes, a new one as soon as one is done. */
+async function play(handshakes: number): Promise<readonly number[]> {
+  const times: number[] = []
+  let left = handshakes
+  const one = async () => {
+    while (left-- > 0) times.push(await shakeHands())
+  }
+  await Promise.all(Array.from({ length: Number(parallel) }, one))
+  return times
+}
 
 function shakeHands(): Promise<number> {
   const dialledMs = performance.now()
@@ -51,7 +62,8 @@ function shakeHands(): Promise<number> {
       for (let text = takeText(); text !== null; text = takeText()) {
         const frame = JSON.parse(text)
         if (frame.type === 'event') {
-          if (frame.event === 'connect.challenge') socket.write(masked(connectFrame(frame.payload)))
+          if (frame.event !== 'connect.challenge') reject(new Error(text))
+          else socket.write(masked(connectFrame(frame.payload)))
         } else if (frame.ok === true) {
           resolve(performance.now() - dialledMs)
           socket.destroy()
