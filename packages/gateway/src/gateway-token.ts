@@ -61,12 +61,12 @@ export class CurrentToken {
     const ask = ++this.#asks
     const token = await this.#ask()
     if (ask < this.#firstValid) return this.#reading ?? this.read()
-    checkTokenStrength(token)
+    const reading = token === this.#token ? this.#reading : null
+    if (reading === null) checkTokenStrength(token)
     this.#firstValid = ask
-    if (token !== this.#token || this.#reading === null) {
-      this.#token = token
-      this.#reading = this.#record(token)
-    }
+    if (reading !== null) return reading
+    this.#token = token
+    this.#reading = this.#record(token)
     return this.#reading
   }
 

@@ -67,6 +67,8 @@ function shakeHands(): Promise<number> {
         } else if (frame.ok === true) {
           resolve(performance.now() - dialledMs)
           socket.destroy()
+          // What comes after the hello, a ping for one, is no text.
+          return
         } else reject(new Error(text))
       }
     })

@@ -37,10 +37,15 @@ function keyFromJwk(seed: Uint8Array, x: string): KeyObject {
   return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x }, format: 'jwk' })
 }
 
-/** A raw public key as the runtime's key, or `null` where this runtime has no native Ed25519. */
+/**
+ * A raw public key as the runtime's key, or `null` where this runtime has no native Ed25519. It is handed over as PEM: Node 24
+ * looks at each object by an error that it makes and catches, which takes three times as long as reading the text (78 and
+ * 21 µs of CPU with 24.21.0; 28 and 28 with 22.23.3).
+ */
 export function nativePublicKey(raw: Uint8Array): KeyObject | null {
+  const spki = Buffer.concat([SPKI_HEADER, raw]).toString('base64')
   try {
-    return createPublicKey({ key: Buffer.concat([SPKI_HEADER, raw]), format: 'der', type: 'spki' })
+    return createPublicKey(`-----BEGIN PUBLIC KEY-----\n${spki}\n-----END PUBLIC KEY-----\n`)
   } catch (error) {
     if (raw.length === 32) return null
     throw error
