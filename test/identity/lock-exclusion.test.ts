@@ -6,8 +6,18 @@ import { freshFolder } from './state-folder.ts'
 
 const contender = new URL('./programs/contend.ts', import.meta.url)
 
-/** Let processes contend for a lock that was abandoned; how often two were inside together, and how often one was inside. */
-async function contend(timeoutMs: number, pauseMs: number): Promise<{ violations: number; holds: number }> {
+/** A holder that stands still for this long may lose the lock, as it promises: whoever waits takes it over after 1.8 s. */
+const STANDSTILL_MS = 1_000
+
+/** How often two were inside together, how often one was inside, and for how long at the longest. */
+interface Contention {
+  readonly violations: number
+  readonly holds: number
+  readonly longestMs: number
+}
+
+/** Let processes contend for a lock that was abandoned. */
+async function contend(timeoutMs: number, pauseMs: number): Promise<Contention> {
   const directory = freshFolder()
   const lock = join(directory, 'install.lock')
   mkdirSync(lock)
@@ -20,17 +30,26 @@ async function contend(timeoutMs: number, pauseMs: number): Promise<{ violations
     env: { HOLDFAST_TEST_PAUSE_MS: index % 2 === 0 ? String(pauseMs) : undefined },
   }))
   expect(outcomes.map(({ stderr }) => stderr).join('')).toBe('')
-  const answers = outcomes.map(({ answer }) => answer as { violations: number; holds: number })
+  const answers = outcomes.map(({ answer }) => answer as Contention)
   return {
     violations: answers.reduce((sum, { violations }) => sum + violations, 0),
     holds: answers.reduce((sum, { holds }) => sum + holds, 0),
+    longestMs: Math.max(...answers.map(({ longestMs }) => longestMs)),
+  }
+}
+
+/** The same once more, as often as needed, where the machine let a holder stand still. */
+async function contendWithoutStandstill(): Promise<Contention> {
+  for (let attempt = 1; ; attempt++) {
+    const contention = await contend(60_000, 30)
+    if (contention.longestMs < STANDSTILL_MS || attempt === 5) return contention
   }
 }
 
 describe('the install’s lock', () => {
   test('F20 F24: lets one in at a time, though many find it abandoned together and some are slow to remove it', async () => {
     for (let round = 0; round < raceRounds; round++) {
-      expect(await contend(60_000, 30)).toEqual({ violations: 0, holds: 12 * 5 })
+      expect(await contendWithoutStandstill()).toMatchObject({ violations: 0, holds: 12 * 5 })
     }
   })
 

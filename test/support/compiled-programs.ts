@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { globSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin, type Rolldown } from 'vite'
 import { compileCache } from './processes.ts'
@@ -15,6 +15,9 @@ const PROGRAMS = [
   'test/pairing-store/children/*.ts',
   'test/spawner/child-*.ts',
 ]
+
+/** The same with `/` on Windows. */
+const nameOf = (file: string): string => file.replaceAll(sep, '/').replace(/\.ts$/, '')
 
 /** A module still finds what lies beside its source. */
 const keepAddresses: Plugin = {
@@ -33,7 +36,7 @@ const keepAddresses: Plugin = {
 // biome-ignore lint/style/noDefaultExport: this is how vitest takes a global setup
 export default async function compilePrograms(): Promise<void> {
   const files = PROGRAMS.flatMap(pattern => globSync(pattern, { cwd: TOP }))
-  const input = Object.fromEntries(files.map(file => [file.replace(/\.ts$/, ''), join(TOP, file)]))
+  const input = Object.fromEntries(files.map(file => [nameOf(file), join(TOP, file)]))
   const built = (await build({
     configFile: false,
     root: TOP,

@@ -24,6 +24,7 @@ export default defineConfig({
       'test/spawner/**/*.test.ts',
     ],
     exclude: [...configDefaults.exclude, ...POSIX_ONLY],
+    globalSetup: ['test/support/compiled-programs.ts'],
     setupFiles: ['test/windows/only-on-windows.ts'],
     testTimeout: 300_000,
     hookTimeout: 60_000,

@@ -1,5 +1,6 @@
-// Goes in under the lock of an install five times, and counts how often somebody else was inside. Where
-// HOLDFAST_TEST_PAUSE_MS is set, pauses before each removal of a file, as a process does that is not scheduled.
+// Goes in under the lock of an install five times, and tells how often somebody else was inside, and how long it was inside
+// itself at the longest. Where HOLDFAST_TEST_PAUSE_MS is set, pauses before each removal of a file, as a process does that is
+// not scheduled.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
@@ -21,11 +22,13 @@ const [directory = '', timeoutMs] = process.argv.slice(2)
 const inside = join(directory, 'inside')
 let violations = 0
 let holds = 0
+let longestMs = 0
 waitAtBarrier()
 for (let turn = 0; turn < 5; turn++) {
   await withInstallLock(
     locateState({ directory }),
     async () => {
+      const enteredMs = performance.now()
       try {
         fs.mkdirSync(inside)
       } catch {
@@ -35,8 +38,9 @@ for (let turn = 0; turn < 5; turn++) {
       await new Promise(resolve => setTimeout(resolve, 5))
       fs.rmdirSync(inside)
       holds += 1
+      longestMs = Math.max(longestMs, performance.now() - enteredMs)
     },
     { timeoutMs: Number(timeoutMs) },
   )
 }
-console.log(JSON.stringify({ violations, holds }))
+console.log(JSON.stringify({ violations, holds, longestMs }))

@@ -166,24 +166,29 @@ function contentOf(mark: string): string {
 /** Remove these marks, and the lock if nobody else has marked it since. */
 function remove(lock: string, marks: readonly string[]): void {
   try {
-    for (const mark of marks) unlinkSync(mark)
-    runSync(removeEmpty(lock))
+    for (const mark of marks) runSync(removing(() => unlinkSync(mark)))
+    runSync(
+      removing(
+        () => rmdirSync(lock),
+        () => marksIn(lock).length > 0,
+      ),
+    )
   } catch {
     return // Removed or marked again by somebody else, or held open: it goes stale.
   }
 }
 
 /** Windows refuses, or only plans to, while a contender looks into it, which takes it a moment. */
-function* removeEmpty(lock: string): Steps<void> {
+function* removing(remove: () => void, isInUse: () => boolean = () => false): Steps<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      rmdirSync(lock)
+      remove()
       return
     } catch (error) {
       const passing = ['EPERM', 'EACCES', 'EBUSY', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')
-      if (!passing || attempt === MOST_REMOVALS || marksIn(lock).length > 0) throw error
+      if (!passing || attempt === MOST_REMOVALS || isInUse()) throw error
     }
-    yield 3
+    yield 3 * attempt
   }
 }
 
