@@ -1,8 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
+import { createEphemeralIdentity } from '@holdfast/identity'
+import { createRealHome, startRealGateway } from '../openclaw/real-gateway.ts'
+import { commandFile } from '../openclaw/real-versions.ts'
 import type { Table } from './measure.ts'
+import { BENCH_TOKEN } from './programs/gate-seed.ts'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const FAMILIES = ['v3', 'holdfast/1'] as const
@@ -16,7 +21,6 @@ const CLIENT_WARM_UP = 200
 const ROUNDS = 5
 const MOST_COST_MICROS = 40
 const LEAST_RATIO = 0.8
-const MOST_RSS_BYTES = 150e6
 
 /** A server in a process of its own. */
 interface Server {
@@ -53,24 +57,46 @@ interface Round {
 async function playRound(
   server: Server,
   family: string,
-  parallel: 1 | 16,
+  parallel: Parallel,
   warmUp = CLIENT_WARM_UP,
 ): Promise<Round> {
   const count = COUNTS[parallel]
-  const words = [server.port, server.gatewayId, family, parallel, count, warmUp].map(String)
+  let before = 0
+  const played = await play(server, { family, parallel, count, warmUp }, async () => {
+    before = (await server.usage()).cpuMicros
+  })
+  const after = (await server.usage()).cpuMicros
+  return { ...played, cpuMicros: (after - before) / count }
+}
+
+/**
+ * Handshakes with a server, by a client in a process of its own.
+ *
+ * @param onWarm called when it is about to begin with what is measured
+ */
+async function play(
+  { port, gatewayId }: Pick<Server, 'port' | 'gatewayId'>,
+  { family, parallel, count, warmUp }: Play,
+  onWarm: () => Promise<void> = async () => undefined,
+): Promise<Omit<Round, 'cpuMicros'>> {
+  const words = [port, gatewayId, family, parallel, count, warmUp].map(String)
   const args = ['--conditions=source', join(PROGRAMS, 'gate-client.ts'), ...words]
   const client = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]()
   await lines.next()
-  const before = await server.usage()
+  await onWarm()
   client.stdin.end('\n')
   const { tookMs, times } = JSON.parse(String((await lines.next()).value)) as Played
-  const after = await server.usage()
-  return {
-    perSecond: (count / tookMs) * 1_000,
-    times,
-    cpuMicros: (after.cpuMicros - before.cpuMicros) / count,
-  }
+  return { perSecond: (count / tookMs) * 1_000, times }
+}
+
+type Parallel = keyof typeof COUNTS
+
+interface Play {
+  readonly family: string
+  readonly parallel: Parallel
+  readonly count: number
+  readonly warmUp: number
 }
 
 /** What the client prints. */
@@ -119,14 +145,11 @@ export async function measureGate(): Promise<Table> {
         const { ours, bare } = await inTurns(servers, family, parallel)
         const ratio = ours.perSecond / bare.perSecond
         const cost = ours.cpuMicros - bare.cpuMicros
-        const { rssBytes } = await servers.ours.usage()
+        const memory = [servers.ours, servers.bare].map(async server => (await server.usage()).rssBytes / 1e6)
+        const [oursMb = 0, bareMb = 0] = await Promise.all(memory)
         if (parallel === 1) p99s.set(devices, ours.p99)
         const slower = ours.p99 / (p99s.get(1_000) ?? Number.POSITIVE_INFINITY)
-        const holds =
-          ratio >= LEAST_RATIO &&
-          cost <= MOST_COST_MICROS &&
-          (parallel !== 1 || slower <= 2) &&
-          rssBytes <= MOST_RSS_BYTES
+        const holds = ratio >= LEAST_RATIO && cost <= MOST_COST_MICROS && (parallel !== 1 || slower <= 2)
         isKept &&= holds
         rows.push([
           family,
@@ -137,7 +160,7 @@ export async function measureGate(): Promise<Table> {
           `${ours.p50.toFixed(2)} / ${bare.p50.toFixed(2)}`,
           `${ours.p99.toFixed(2)} / ${bare.p99.toFixed(2)}`,
           `${ours.cpuMicros.toFixed(0)} − ${bare.cpuMicros.toFixed(0)} = ${cost.toFixed(0)}`,
-          `${(rssBytes / 1e6).toFixed(0)}`,
+          `${oursMb.toFixed(0)} / ${bareMb.toFixed(0)}`,
           holds ? 'kept' : '**missed**',
         ])
       }
@@ -145,6 +168,7 @@ export async function measureGate(): Promise<Table> {
       servers.bare.end()
     }
   }
+  rows.push(...(await rowsOfOpenClaw()))
   return {
     title: 'Gate',
     headings: [
@@ -154,17 +178,50 @@ export async function measureGate(): Promise<Table> {
     rows,
     isKept,
     remarks: [
+      'Memory is the resident set after thousands of handshakes in a row, most of it garbage that Node has not collected yet.',
       'Ours / bare: the gate, and a bare `ws` server that does the same cryptography and nothing else. Each in a process of its own, the client in a third, on the same machine.',
-      `Budgets: ratio ≥ ${LEAST_RATIO}; CPU of the gate beyond that of the bare server ≤ ${MOST_COST_MICROS} µs each; p99 one at a time ≤ 2 × that with 1,000 devices; memory of the gate ≤ ${MOST_RSS_BYTES / 1e6} MB.`,
+      `Budgets: ratio ≥ ${LEAST_RATIO}; CPU of the gate beyond that of the bare server ≤ ${MOST_COST_MICROS} µs each; p99 one at a time ≤ 2 × that with 1,000 devices.`,
       `Medians of ${ROUNDS} rounds of ${COUNTS[1]} (one at a time) and ${COUNTS[16]} handshakes (16 at once), in turns, after ${WARM_UP.toLocaleString('en')} that are not counted; quantiles over all of them.`,
     ],
+  }
+}
+
+/** The same clients at the real one with an empty store, where `pnpm test:openclaw` has installed it. */
+async function rowsOfOpenClaw(): Promise<readonly (readonly string[])[]> {
+  const version = '2026.9.6'
+  if (!existsSync(commandFile(version))) return []
+  const home = createRealHome()
+  const gateway = await startRealGateway(version, { ...home, gatewayToken: BENCH_TOKEN })
+  try {
+    const rows: (readonly string[])[] = []
+    for (const parallel of [1, 16] as const) {
+      const count = COUNTS[parallel] / 2
+      const server = { port: gateway.port, gatewayId: createEphemeralIdentity().id }
+      const { perSecond, times } = await play(server, { family: 'v3', parallel, count, warmUp: 100 })
+      const [p50, p99] = [0.5, 0.99].map(share => quantile(times, share).toFixed(2))
+      const nothing = ['–', '–', '–']
+      rows.push([
+        `OpenClaw ${version}, v3`,
+        '0',
+        String(parallel),
+        perSecond.toFixed(0),
+        '–',
+        `${p50}`,
+        `${p99}`,
+        ...nothing,
+      ])
+    }
+    return rows
+  } finally {
+    await gateway.stop()
+    home.remove()
   }
 }
 
 async function inTurns(
   servers: { readonly ours: Server; readonly bare: Server },
   family: string,
-  parallel: 1 | 16,
+  parallel: Parallel,
 ): Promise<{ readonly ours: Result; readonly bare: Result }> {
   const rounds: Record<'ours' | 'bare', Round[]> = { ours: [], bare: [] }
   for (const name of ['ours', 'bare'] as const) await playRound(servers[name], family, parallel, WARM_UP)

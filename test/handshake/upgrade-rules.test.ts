@@ -381,7 +381,7 @@ describe('M12: where a peer comes from', () => {
 
   test('a peer without an address is refused', () => {
     for (const peer of ['', 'localhost', '127.0.0.1%x']) {
-      expect(ask({}, { peer })).toMatchObject({ refusal: { code: 'proxy-unattributed' } })
+      expect(ask({}, { peer })).toMatchObject({ refusal: { code: 'proxy-unattributed', header: 'none' } })
     }
   })
 })
