@@ -5,26 +5,25 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { secretsIn } from '../identity/secret-spellings.ts'
 import { startChild, startInstall } from './gateway.ts'
 
 /** The seeds of the children's keys, as they are made: nothing of the library gives them away. */
 const seeds: Buffer[] = []
-const { randomBytes } = crypto
+const { generateKeyPairSync } = crypto
 
-beforeEach(() => {
-  seeds.length = 0
-  const watched = (size: number): Buffer => {
-    const bytes = randomBytes(size)
-    if (size === 32) seeds.push(Buffer.from(bytes))
-    return bytes
-  }
-  crypto.randomBytes = watched as typeof randomBytes
+// From the first child on: a key may be made before the child that gets it.
+beforeAll(() => {
+  crypto.generateKeyPairSync = ((type: 'ed25519') => {
+    const pair = generateKeyPairSync(type)
+    seeds.push(Buffer.from(pair.privateKey.export({ format: 'jwk' }).d ?? '', 'base64url'))
+    return pair
+  }) as typeof generateKeyPairSync
   syncBuiltinESMExports()
 })
-afterEach(() => {
-  crypto.randomBytes = randomBytes
+afterAll(() => {
+  crypto.generateKeyPairSync = generateKeyPairSync
   syncBuiltinESMExports()
 })
 
@@ -53,10 +52,9 @@ describe.skipIf(process.platform !== 'linux')('the secret of a running child', (
     onTestFinished(() => rm(temporary, { recursive: true, force: true }))
     const { identity, directory } = await startInstall()
     const env = { ...process.env, TMPDIR: temporary, HOME: temporary }
-    seeds.length = 0
     const child = startChild(['stay'], { identity, scopes: ['operator.read'], env })
     await child.next()
-    expect(seeds.length).toBeGreaterThan(0)
+    expect(seeds.map(({ length }) => length)).toContain(32)
     const { pid } = child.process
     const paths = [...outside(pid), ...filesBelow(directory), ...filesBelow(temporary)]
     expect(paths.length).toBeGreaterThan(4)
@@ -65,7 +63,6 @@ describe.skipIf(process.platform !== 'linux')('the secret of a running child', (
 
   test('would be found, were it there (negative control)', async () => {
     const { identity } = await startInstall()
-    seeds.length = 0
     startChild(['connect'], { identity, scopes: [] })
     const spelling = seeds[0]?.toString('base64') ?? ''
     const leaking = spawn('sleep', ['60'], { env: { ...process.env, LEAK: `x${spelling}` }, stdio: 'ignore' })

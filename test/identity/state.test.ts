@@ -21,7 +21,7 @@ import {
   withInstallLock,
   writeGatewayNote,
 } from '@holdfast/identity/state'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { startProgram, startTogether } from '../support/processes.ts'
 import { ageLock, failureOf, freshFolder, treeOf } from './state-folder.ts'
 
@@ -131,6 +131,34 @@ describe('the gateway note', () => {
     await writeGatewayNote(location, next)
     expect(await readGatewayNote(location)).toEqual(next)
     expect(treeOf(location.directory)).toEqual(['gateway.json'])
+  })
+
+  test('that was read long after it was written is not read again, until anything about the file changes', async () => {
+    const location = freshState()
+    const aged = async (): Promise<GatewayNote | null> => {
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 })
+      try {
+        return await readGatewayNote(location)
+      } finally {
+        vi.useRealTimers()
+      }
+    }
+    await writeGatewayNote(location, note)
+    const first = await aged()
+    expect(await aged()).toBe(first)
+    // One that was only just written may be written again without a trace.
+    expect(await readGatewayNote(location)).not.toBe(first)
+
+    const { mtime } = statSync(location.gatewayNote)
+    const sameLength = { ...note, url: 'ws://127.0.0.1:18790' }
+    writeFileSync(location.gatewayNote, `${JSON.stringify(sameLength, null, 2)}\n`)
+    utimesSync(location.gatewayNote, mtime, mtime)
+    expect(await aged()).toEqual(sameLength)
+    await writeGatewayNote(location, note)
+    expect(await aged()).toEqual(note)
+    if (process.platform === 'win32') return
+    chmodSync(location.gatewayNote, 0o666)
+    expect((await failureOf(aged)).code).toBe('KEY_FILE_EXPOSED')
   })
 
   test('that is none counts as absent', async () => {

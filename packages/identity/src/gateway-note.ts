@@ -1,11 +1,13 @@
+import { lstatSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { type DeviceId, parseDeviceId } from './device-id.ts'
 import { prepareStateDirectory } from './internal/durable-files.ts'
+import { errnoOf } from './internal/errno.ts'
 import { readOwned } from './internal/private-file.ts'
 import { replaceFile } from './internal/replace-file.ts'
 import type { StateLocation } from './internal/state-location.ts'
 import { runAsync } from './internal/steps.ts'
-import { readSurroundings } from './internal/surroundings.ts'
+import { readClock, readSurroundings } from './internal/surroundings.ts'
 
 /** What a running gateway tells whoever shares its install. Nothing in it is secret. */
 export interface GatewayNote {
@@ -37,10 +39,43 @@ export async function readGatewayNote(location: StateLocation): Promise<GatewayN
   return readGatewayNoteSync(location)
 }
 
-/** {@link readGatewayNote} for callers that cannot wait: it is one small file. */
+/**
+ * {@link readGatewayNote} for callers that cannot wait: it is one small file. As long as it is the very file that was read
+ * last, untouched, it is looked at and not read again: who starts a hundred children asks a hundred times.
+ */
 export function readGatewayNoteSync(location: StateLocation): GatewayNote | null {
+  const path = location.gatewayNote
+  const stamp = stampOf(path)
+  const known = lastRead.get(path)
+  if (stamp !== null && known?.stamp === stamp) return known.note
+  lastRead.delete(path)
   const bytes = readOwned(location.directory, null, FILE, WRITABLE_BY_OTHERS, readSurroundings())
-  return bytes === null ? null : parseNote(bytes.toString('utf8'))
+  if (bytes === null) return null
+  const note = parseNote(bytes.toString('utf8'))
+  // Looked at before and after: what was read is what the stamp stands for.
+  if (stamp !== null && stamp === stampOf(path)) lastRead.set(path, { stamp, note })
+  return note
+}
+
+/** What was in each note when it was read last, and of which file, in which state. */
+const lastRead = new Map<string, { readonly stamp: string; readonly note: GatewayNote | null }>()
+
+/** As coarse as the times of any file system are, in ms: a change within one step of its clock would leave no trace. */
+const COARSEST_TIME_MS = 2_000
+
+/**
+ * What changes whenever the file is written, replaced, or given another owner or mode; `null` where it cannot be told: of
+ * a file that was changed only just now, or that cannot be looked at, which reading it then says.
+ */
+function stampOf(path: string): string | null {
+  try {
+    const found = lstatSync(path, { bigint: true })
+    if (readClock() - Number(found.ctimeMs) < COARSEST_TIME_MS) return null
+    return [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join()
+  } catch (error) {
+    if (errnoOf(error) !== null) return null
+    throw error
+  }
 }
 
 /**
@@ -70,7 +105,7 @@ function parseNote(text: string): GatewayNote | null {
   if (typeof url !== 'string' || !isLiteralUrl(url) || id === null) return null
   if (!isCount(pid) || !isCount(startedAtMs) || !(store === null || typeof store === 'string')) return null
   if (protocol !== 'openclaw' && protocol !== 'holdfast/1') return null
-  return { url, gatewayId: id, pid, startedAtMs, store, protocol }
+  return Object.freeze({ url, gatewayId: id, pid, startedAtMs, store, protocol })
 }
 
 /** An IP literal: a name could be made to lead elsewhere. */

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import type { DeviceIdentity } from '@holdfast/identity'
 import { childEnvironment } from './child-environment.ts'
 import type { DelegatedOptions } from './delegated-options.ts'
+import { readyNextChildKey } from './internal/child-key.ts'
 import { formatMarker, markedEnvironment } from './internal/delegation-marker.ts'
 import { type HandDown, makeHandDown } from './internal/hand-down.ts'
 
@@ -77,6 +78,7 @@ function spawnWithPipes(
   })
   give(child.stdio[fd], handDown.bundle)
   if (renewalFd !== null) keepRenewing(child, child.stdio[renewalFd], handDown)
+  readyNextChildKey()
   return child
 }
 
@@ -101,7 +103,10 @@ function give(pipe: ChildProcess['stdio'][number] | undefined, bundle: Buffer): 
   }
   // A child that ends before it reads is its own failure, not ours.
   pipe.on('error', forget)
-  pipe.end(bundle, forget)
+  pipe.end(bundle, () => {
+    forget()
+    pipe.destroy()
+  })
 }
 
 /** The most that may wait for a child that does not read its renewals. */

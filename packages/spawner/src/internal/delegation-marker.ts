@@ -53,8 +53,10 @@ export function markedEnvironment(
 ): Record<string, string | undefined> {
   const name = markerName(app)
   const dropped = new Set([`HOLDFAST_DIR_${suffixOf(app)}`, `HOLDFAST_DEVICE_${suffixOf(app)}`, name])
-  const kept = Object.entries(environment).filter(([each]) => !dropped.has(each.toUpperCase()))
-  return { ...Object.fromEntries(kept), [name]: marker }
+  const marked = { ...environment }
+  for (const each of Object.keys(marked)) if (dropped.has(each.toUpperCase())) delete marked[each]
+  marked[name] = marker
+  return marked
 }
 
 function suffixOf(app: string): string {

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { delegate } from '@holdfast/handshake'
-import { formatPublicKey, identityFrom, type PublicKey } from '@holdfast/identity'
+import { formatPublicKey, type PublicKey } from '@holdfast/identity'
 import { DEFAULT_DELEGATION_TTL_MS, type DelegatedOptions } from '../delegated-options.ts'
+import { takeChildKey } from './child-key.ts'
 import { formatBundle, formatRenewal } from './delegation-bundle.ts'
 import { type DelegationSource, sourceOf } from './delegation-source.ts'
 
@@ -16,17 +16,16 @@ export interface HandDown {
 }
 
 /**
- * A key for a child, and a right for that key. The key is made here and goes away with the bundle: to renew the right only
- * the public half is needed.
+ * A key for a child, and a right for that key. The key goes away with the bundle: to renew the right only the public half is
+ * needed.
  *
  * @throws as {@link sourceOf} and `delegate` do; nothing was signed then
  */
 export function makeHandDown(options: DelegatedOptions): HandDown {
   const source = sourceOf(options)
   const { ttlMs = DEFAULT_DELEGATION_TTL_MS } = options
-  const seed = randomBytes(32)
+  const { seed, publicKey: holder } = takeChildKey()
   try {
-    const holder = identityFrom({ seed }).publicKey
     const given = { chain: chainFor(source, holder, options), url: source.url, gatewayId: source.gatewayId }
     const wish = { role: source.role, scopes: [...options.scopes].sort() }
     const bundle = formatBundle(seed, { ...given, ...wish, publicKey: formatPublicKey(holder) })
