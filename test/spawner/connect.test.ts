@@ -7,6 +7,7 @@ import { createEphemeralIdentity, deviceIdOf, openIdentity, parsePublicKey } fro
 import { locateState, publishOnce } from '@holdfast/identity/state'
 import { connectToGateway } from '@holdfast/spawner'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { startProgram } from '../support/processes.ts'
 import { type Answer, GATEWAY_ID, type SeenConnect } from './scripted-gateway.ts'
 import { failureOf, freshDirectory, gatewayFor, until, unusedPort, WISH } from './surroundings.ts'
 
@@ -233,6 +234,23 @@ describe('being refused', () => {
     })
     await (await connectToGateway({ identity, url: gateway.url, ...WISH })).close()
     expect(gateway.connects).toHaveLength(2)
+  })
+
+  test('a gateway that is there and fell silent is asked again, past the time that one is waited for that is not there', async () => {
+    const gateway = await gatewayFor({
+      answer: (_, nth) => ({ kind: nth === 1 ? 'silence' : 'hello' }),
+    })
+    const limits = { connectTimeoutMs: 800, handshakeTimeoutMs: 1_000 }
+    await (await connectToGateway({ identity, url: gateway.url, ...WISH, ...limits })).close()
+    expect(gateway.connects.length).toBeGreaterThan(1)
+  })
+
+  test('an attempt is not over before the answer was read that came while the machine did not run this process', async () => {
+    const gateway = await gatewayFor()
+    const { answer } = await startProgram(new URL('child-is-held-up.ts', import.meta.url), {
+      args: [gateway.url],
+    }).outcome
+    expect(answer).toEqual({ connectedAs: gateway.connects[0]?.params.device?.id })
   })
 
   test.each([1008, 4001])('a close with %i and no answer is final', async code => {

@@ -63,7 +63,10 @@ export interface ConnectOptions {
    * first pairing. @defaultValue `gateway-client` in mode `backend`, this platform, no device family
    */
   readonly client?: Partial<ClientClaim> | undefined
-  /** How long to wait for a gateway, in ms: no wait for another attempt ends later. 0 waits for nothing. @defaultValue 15000 */
+  /**
+   * How long to wait for a gateway, in ms: no wait for another attempt ends later. Four times as long for one that is there
+   * and too busy to answer. 0 waits for nothing. @defaultValue 15000
+   */
   readonly connectTimeoutMs?: number | undefined
   /** How long one attempt may take, from dialling to hello, in ms. @defaultValue 10000 */
   readonly handshakeTimeoutMs?: number | undefined

@@ -10,7 +10,14 @@ import { type Admitted, attemptHandshake } from './internal/handshake-attempt.ts
 import { surroundings } from './internal/surroundings.ts'
 import { wait } from './internal/wait.ts'
 import { dialledBy, findGateway, type Whereabouts } from './internal/whereabouts.ts'
-import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
+import {
+  backoffMs,
+  nextStep,
+  type Patience,
+  patienceToComeBack,
+  patienceToConnect,
+  type TokenPhase,
+} from './reconnection.ts'
 
 /**
  * A connection to the gateway, as this install's device, with exactly the role and scopes asked for; or the reason why
@@ -22,7 +29,7 @@ import { backoffMs, nextStep, type TokenPhase } from './reconnection.ts'
  * Address and token are read anew at every attempt. A token that can be read is shown, so that a device the gateway does
  * not know is registered; a refused one is shown once more as it is then, and then, of a device it knows, the key alone. What can pass
  * by waiting is tried again, with jitter, until `connectTimeoutMs` is over: no note yet, a stale one, a gateway that is
- * restarting or full. Any other answer ends it at once.
+ * restarting; one that is there and too busy to answer is given four times as long. Any other answer ends it at once.
  *
  * @throws {@link SpawnerError} `IDENTITY_MISSING`, `GATEWAY_NOT_FOUND`, `GATEWAY_UNREACHABLE`, `GATEWAY_UNEXPECTED`,
  * `GATEWAY_TOKEN_UNUSABLE`, `GATEWAY_UNPINNED`, `GATEWAY_UNPROVEN`, `PROTOCOL_UNEXPECTED`, `HANDSHAKE_TIMEOUT`, `GATEWAY_HUNG_UP`,
@@ -50,11 +57,11 @@ export async function connectToGateway(options: ConnectOptions = {}): Promise<Ga
     url: '',
     clockAheadMs: 0,
   }
-  const admitted = await reachGateway(search, plan.connectTimeoutMs, 0, signal)
+  const admitted = await reachGateway(search, patienceToConnect(plan), 0, signal)
   const connection = openConnection(admitted, {
     plan,
     deviceId: identity.id,
-    comeBack: (failures, ending) => reachGateway(search, plan.reconnectTimeoutMs, failures, ending),
+    comeBack: (failures, ending) => reachGateway(search, patienceToComeBack(plan), failures, ending),
   })
   const { pinned: gatewayId } = search
   if (gatewayId !== null) rememberSource(connection, () => sourceFrom(search, gatewayId))
@@ -123,11 +130,11 @@ async function identityOf(options: ConnectOptions, location: StateLocation | nul
 /** Attempt after attempt, until one is admitted, one is refused for good, or the time is over. */
 async function reachGateway(
   search: Search,
-  withinMs: number,
+  patience: Patience,
   failuresBefore: number,
   signal: AbortSignal | undefined,
 ): Promise<Admitted> {
-  const deadlineMs = surroundings.clock() + withinMs
+  const startedMs = surroundings.clock()
   let phase: TokenPhase = 'token'
   for (let failures = failuresBefore; ; failures++) {
     const attempt: Attempt = { phase, found: null, token: null }
@@ -160,7 +167,7 @@ async function reachGateway(
         continue
       }
       const pauseMs = Math.max(pause, next.atLeastMs)
-      if (surroundings.clock() + pauseMs > deadlineMs) throw error
+      if (surroundings.clock() + pauseMs > startedMs + patience[next.for]) throw error
       await wait(pauseMs, signal)
     }
   }

@@ -21,12 +21,31 @@ export interface AttemptFacts {
 /** What to do after a failed attempt. */
 export type NextStep =
   | { readonly step: 'stop' }
-  /** Wait, at least so long, and try again. */
-  | { readonly step: 'wait'; readonly atLeastMs: number }
+  /** Wait, at least so long, and try again. `for`: a gateway that is not there, or one that is, and has too much to do. */
+  | { readonly step: 'wait'; readonly atLeastMs: number; readonly for: keyof Patience }
   /** Try again with another credential. */
   | { readonly step: 'retry'; readonly phase: TokenPhase }
   /** Try again with the older string, once and for all. */
   | { readonly step: 'retry-v2' }
+
+/** How long to go on trying, in ms: for a gateway that is not there, and for one that is, and has too much to do. */
+export interface Patience {
+  readonly absent: number
+  readonly busy: number
+}
+
+/**
+ * For a first connection. Where a hundred children start at once on a small machine, the gateway is busy with them for
+ * longer than anybody would wait for one that may never come.
+ */
+export function patienceToConnect(plan: { readonly connectTimeoutMs: number }): Patience {
+  return { absent: plan.connectTimeoutMs, busy: plan.connectTimeoutMs * 4 }
+}
+
+/** For coming back after a lost socket: as long as the caller said, whatever keeps the gateway. */
+export function patienceToComeBack(plan: { readonly reconnectTimeoutMs: number }): Patience {
+  return { absent: plan.reconnectTimeoutMs, busy: plan.reconnectTimeoutMs }
+}
 
 /** A live socket closed so will not be let in again: refused by policy, or its device was removed or revoked. */
 export function isFinalClose(closeCode: number): boolean {
@@ -55,10 +74,16 @@ export function nextStep(error: SpawnerError, facts: AttemptFacts): NextStep {
       return { step: 'retry', phase: 'key-alone' }
     }
     if (facts.proof === 'v3' && facts.source === 'option' && mayBeOlder(error.detail)) return RETRY_V2
-    const { retryable, retryAfterMs } = error.detail
-    return retryable ? { step: 'wait', atLeastMs: retryAfterMs ?? 0 } : STOP
+    const { retryable, retryAfterMs, refusal } = error.detail
+    const isBusy = refusal === 'handshake-timeout' || refusal === 'sockets-full'
+    return retryable ? waiting(isBusy ? 'busy' : 'absent', retryAfterMs ?? 0) : STOP
   }
-  return passesByWaiting(error, facts.source) ? { step: 'wait', atLeastMs: 0 } : STOP
+  if (isSpawnerError(error, 'HANDSHAKE_TIMEOUT')) return waiting('busy')
+  return passesByWaiting(error, facts.source) ? waiting('absent') : STOP
+}
+
+function waiting(what: keyof Patience, atLeastMs = 0): NextStep {
+  return { step: 'wait', atLeastMs, for: what }
 }
 
 const STOP: NextStep = { step: 'stop' }
@@ -74,7 +99,7 @@ function mayBeOlder({ refusal, code, requestId }: PeerRefusal): boolean {
 }
 
 function passesByWaiting(error: SpawnerError, source: 'note' | 'option'): boolean {
-  if (isSpawnerError(error, 'GATEWAY_NOT_FOUND') || isSpawnerError(error, 'HANDSHAKE_TIMEOUT')) return true
+  if (isSpawnerError(error, 'GATEWAY_NOT_FOUND')) return true
   if (isSpawnerError(error, 'GATEWAY_UNREACHABLE')) return !CERTIFICATE_ERRNO.test(error.detail.errno)
   if (isSpawnerError(error, 'GATEWAY_HUNG_UP')) return PASSING_CLOSES.has(error.detail.closeCode)
   if (isSpawnerError(error, 'PROTOCOL_UNEXPECTED') || isSpawnerError(error, 'GATEWAY_UNPROVEN'))

@@ -2,7 +2,7 @@ import { rootOf } from '@holdfast/handshake'
 import { type ConnectOptions, type ConnectPlan, completeOptions } from '../connect-options.ts'
 import { isSpawnerError } from '../errors.ts'
 import { type GatewayConnection, openConnection } from '../gateway-connection.ts'
-import { backoffMs, nextStep } from '../reconnection.ts'
+import { backoffMs, nextStep, type Patience, patienceToComeBack, patienceToConnect } from '../reconnection.ts'
 import { rememberSource } from './delegation-source.ts'
 import type { HandedDown } from './handed-down.ts'
 import { type Admitted, attemptHandshake } from './handshake-attempt.ts'
@@ -12,6 +12,9 @@ import { dialledBy } from './whereabouts.ts'
 
 /** How a refused attempt is judged: nothing but the delegation was shown, to a gateway that is pinned. */
 const SHOWN = { phase: 'key-alone', token: 'none', source: 'option', proof: 'holdfast/1' } as const
+
+/** How a refusal of a right is judged that was renewed meanwhile. */
+const RENEWED = { atLeastMs: 0, for: 'absent' } as const
 
 /** A connection by what the parent handed down: neither the install's key nor its state directory is looked at. */
 export async function connectDelegated(
@@ -35,20 +38,20 @@ export async function connectDelegated(
     surroundings.version,
   )
   const reach = async (
-    withinMs: number,
+    patience: Patience,
     failures: number,
     signal: AbortSignal | undefined,
   ): Promise<Admitted> => {
-    const admitted = await reachGateway({ plan, right, withinMs, failures, signal })
+    const admitted = await reachGateway({ plan, right, patience, failures, signal })
     clockAheadMs = admitted.clockAheadMs
     return admitted
   }
   let clockAheadMs = 0
-  const admitted = await reach(plan.connectTimeoutMs, 0, options.signal)
+  const admitted = await reach(patienceToConnect(plan), 0, options.signal)
   const connection = openConnection(admitted, {
     plan,
     deviceId: rootOf(right.current.chain) ?? identity.id,
-    comeBack: (failures, ending) => reach(plan.reconnectTimeoutMs, failures, ending),
+    comeBack: (failures, ending) => reach(patienceToComeBack(plan), failures, ending),
   })
   rememberSource(connection, () => ({
     issuer: identity,
@@ -74,13 +77,13 @@ function renewOver(connection: GatewayConnection, right: HandedDown): void {
 interface Search {
   readonly plan: ConnectPlan
   readonly right: HandedDown
-  readonly withinMs: number
+  readonly patience: Patience
   readonly failures: number
   readonly signal: AbortSignal | undefined
 }
 
-async function reachGateway({ plan, right, withinMs, failures: before, signal }: Search): Promise<Admitted> {
-  const deadlineMs = surroundings.clock() + withinMs
+async function reachGateway({ plan, right, patience, failures: before, signal }: Search): Promise<Admitted> {
+  const startedMs = surroundings.clock()
   for (let failures = before; ; failures++) {
     signal?.throwIfAborted()
     const { chain, url } = right.current
@@ -103,9 +106,9 @@ async function reachGateway({ plan, right, withinMs, failures: before, signal }:
       // What was refused was the delegation as it was: a newer one that came meanwhile is worth an attempt of its own.
       const renewed = right.current.chain !== chain
       if (next.step !== 'wait' && !renewed) throw error
-      const atLeastMs = next.step === 'wait' ? next.atLeastMs : 0
+      const { atLeastMs, for: what } = next.step === 'wait' ? next : RENEWED
       const pauseMs = Math.max(backoffMs(failures, surroundings.random()), atLeastMs)
-      if (surroundings.clock() + pauseMs > deadlineMs) throw error
+      if (surroundings.clock() + pauseMs > startedMs + patience[what]) throw error
       await wait(pauseMs, signal)
     }
   }

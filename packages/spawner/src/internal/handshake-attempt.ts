@@ -46,10 +46,10 @@ export async function attemptHandshake(plan: AttemptPlan): Promise<Admitted> {
   plan.signal?.throwIfAborted()
   const socket = new GatewaySocket(plan.url)
   const progress: { step: HandshakeStep; timedOut: boolean } = { step: 'dial', timedOut: false }
-  const timer = setTimeout(() => {
+  const callOffLimit = afterReading(plan.limitMs, () => {
     progress.timedOut = true
     socket.cut('')
-  }, plan.limitMs)
+  })
   const abort = (): void => socket.cut('')
   plan.signal?.addEventListener('abort', abort, { once: true })
   try {
@@ -64,8 +64,23 @@ export async function attemptHandshake(plan: AttemptPlan): Promise<Admitted> {
     const fix = 'See whether the gateway is overloaded, or something else listens there.'
     throw new SpawnerError('HANDSHAKE_TIMEOUT', { url: plan.url, step, limitMs: plan.limitMs, fix })
   } finally {
-    clearTimeout(timer)
+    callOffLimit()
     plan.signal?.removeEventListener('abort', abort)
+  }
+}
+
+/**
+ * Calls back after that many ms, and not before what has come by then was read: a process that the machine did not run for a
+ * while finds its timer over first, and the answer that it waits for only then. Returns how to call it off.
+ */
+function afterReading(milliseconds: number, callback: () => void): () => void {
+  let reading: NodeJS.Immediate | undefined
+  const timer = setTimeout(() => {
+    reading = setImmediate(callback)
+  }, milliseconds)
+  return () => {
+    clearTimeout(timer)
+    clearImmediate(reading)
   }
 }
 
