@@ -55,8 +55,8 @@ describe('holdfast tree', () => {
     sibling.kill()
   })
 
-  test('demo --delegate: each child has a right of its own, every one is admitted by rule 11, and there is one device', async () => {
-    const outcome = await holdfast(['demo', '--children', '4', '--delegate', '--fresh', '--json'])
+  test('pnpm start -- --delegate: each child has a right of its own, every one is admitted by rule 11, and there is one device', async () => {
+    const outcome = await holdfast(['demo', '--', '--children', '4', '--delegate', '--fresh', '--json'])
     expect(outcome.answer).toMatchObject({
       devices: 1,
       admitted: 4,

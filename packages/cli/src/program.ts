@@ -36,7 +36,7 @@ export async function runProgram(words: readonly string[], streams = OWN_STREAMS
     exitCode = code
   })
   try {
-    await program.parseAsync(keysLast(words), { from: 'user' })
+    await program.parseAsync(keysLast(handedOn(words)), { from: 'user' })
     return exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
@@ -48,6 +48,11 @@ export async function runProgram(words: readonly string[], streams = OWN_STREAMS
 
 function wantsJson(line: CommandLine): boolean {
   return line.words.includes('--json')
+}
+
+/** `pnpm start -- --delegate` hands its two dashes on, which npm takes away: before the options of `demo` they mean nothing. */
+function handedOn(words: readonly string[]): readonly string[] {
+  return words[0] === 'demo' && words[1] === '--' ? ['demo', ...words.slice(2)] : words
 }
 
 /** One public key in 64 begins with a dash and looks like an option: behind two dashes it is an argument. */
