@@ -7,6 +7,7 @@ import { deviceContract } from './contract/devices.ts'
 import { joiningContract } from './contract/joining.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
+import { searchContract } from './contract/searching.ts'
 import { tokenContract } from './contract/tokens.ts'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
 
@@ -34,6 +35,7 @@ describe('the pairing store on PostgreSQL', () => {
   admissionContract(openStore)
   requestContract(openStore)
   deviceContract(openStore)
+  searchContract(openStore)
   tokenContract(openStore)
   auditContract(openStore)
   joiningContract(openStore)

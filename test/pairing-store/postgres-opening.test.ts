@@ -134,7 +134,7 @@ describe('opening a store on PostgreSQL', () => {
 
   test('without the package `pg` everything else works, and this call says what to install', async () => {
     const script = new URL('children/without-pg.ts', import.meta.url)
-    const run = await runProgram(script, {})
+    const run = await runProgram(script, { fromSources: true })
     expect(run).toMatchObject({ stderr: '', stdout: 'STORE_DRIVER_MISSING npm install pg\n' })
   })
 })

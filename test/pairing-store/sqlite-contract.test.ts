@@ -11,6 +11,7 @@ import { holdfastProofContract } from './contract/holdfast-proofs.ts'
 import { joiningContract } from './contract/joining.ts'
 import type { OpenStore } from './contract/open-store.ts'
 import { requestContract } from './contract/requests.ts'
+import { searchContract } from './contract/searching.ts'
 import { tokenContract } from './contract/tokens.ts'
 
 describe('the pairing store on SQLite', () => {
@@ -29,6 +30,7 @@ describe('the pairing store on SQLite', () => {
   admissionContract(openStore)
   requestContract(openStore)
   deviceContract(openStore)
+  searchContract(openStore)
   tokenContract(openStore)
   auditContract(openStore)
   joiningContract(openStore)

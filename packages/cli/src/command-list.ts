@@ -138,6 +138,7 @@ export function declareCommands(program: Command, add: Add, end: (exitCode: numb
   )
     .enablePositionalOptions()
     .addOption(limitOption())
+    .option('--search <text>', 'only those whose id or name begins with it')
     .option('--after <cursor>', 'go on after this page')
   add(
     'prune',

@@ -13,19 +13,28 @@ const UNSHOWN = /[<>\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Cod
  */
 export function cleanName(text: string | null | undefined): string | null {
   if (typeof text !== 'string') return null
-  const shown = text
-    .replace(/[\t\n\r]/g, ' ')
-    .replace(UNSHOWN, '')
-    .replace(/\s+/gu, ' ')
-    .trim()
-    .normalize('NFC')
   let name = ''
   let length = 0
-  for (const { segment } of new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(shown)) {
+  for (const { segment } of new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(shownOf(text))) {
     length += [...segment].length
     if (length > MAX_NAME_LENGTH) break
     name += segment
   }
   name = name.trim()
   return name === '' ? null : name
+}
+
+/** A text as the names that begin with it are stored, or `null` where none can. */
+export function namePrefix(text: string): string | null {
+  const prefix = shownOf(text)
+  return prefix === '' || [...prefix].length > MAX_NAME_LENGTH ? null : prefix
+}
+
+function shownOf(text: string): string {
+  return text
+    .replace(/[\t\n\r]/g, ' ')
+    .replace(UNSHOWN, '')
+    .replace(/\s+/gu, ' ')
+    .trim()
+    .normalize('NFC')
 }

@@ -21,6 +21,7 @@ export {
   type UnreachableReason,
   type UnreadableReason,
 } from './errors.ts'
+export { parseDeviceCursor } from './internal/device-pages.ts'
 export { type PostgresAddress, parsePostgresUrl } from './internal/postgres-address.ts'
 export { openStore } from './open-store.ts'
 export type {
@@ -28,6 +29,7 @@ export type {
   AdmissionAttempt,
   ApproveAnswer,
   DeviceAnswer,
+  DeviceQuery,
   JoinCodeAnswer,
   Page,
   PageQuery,

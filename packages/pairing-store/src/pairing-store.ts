@@ -149,6 +149,14 @@ export interface PageQuery {
   readonly after?: string
 }
 
+export interface DeviceQuery extends PageQuery {
+  /**
+   * Only devices whose id or whose name begins with this text: first those by their ids, then those by their names, each
+   * once. Of ASCII letters, large and small are the same. Nothing in it stands for anything else. @defaultValue all
+   */
+  readonly search?: string
+}
+
 /**
  * Who is trusted, and with what. Every mutation is one transaction that reads what it decides on, so a gateway and a
  * command line may write at the same time; what was acknowledged survives `kill -9`.
@@ -210,7 +218,8 @@ export interface PairingStore {
   /** It can be shown no more. What it gave already stays: {@link revokeDevice} takes that. */
   withdrawJoinCode(codeId: string, options: { readonly by: Actor }): Promise<WithdrawAnswer>
 
-  listDevices(query?: PageQuery): Promise<Page<DeviceRecord>>
+  /** In the order of their ids, unless they are searched. */
+  listDevices(query?: DeviceQuery): Promise<Page<DeviceRecord>>
   findDevice(deviceId: DeviceId): Promise<DeviceRecord | null>
   renameDevice(
     deviceId: DeviceId,

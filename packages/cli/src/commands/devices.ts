@@ -1,5 +1,11 @@
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
-import type { DeviceAnswer, DeviceRecord, PairingStore } from '@holdfast/pairing-store'
+import { shellWord } from '@holdfast/identity/state'
+import {
+  type DeviceAnswer,
+  type DeviceRecord,
+  type PairingStore,
+  parseDeviceCursor,
+} from '@holdfast/pairing-store'
 import { CommandError } from '../errors.ts'
 import { deviceLabel, moment, plain, table } from '../render.ts'
 import {
@@ -17,11 +23,17 @@ const BY = { kind: 'store-writer' } as const
 export async function devices(
   wiring: Wiring,
   _argument: string,
-  options: CommonOptions & { readonly limit: number; readonly after?: string },
+  options: CommonOptions & { readonly limit: number; readonly after?: string; readonly search?: string },
 ): Promise<CommandResult> {
-  checkCursor(options.after, parseDeviceId)
+  const { limit, after, search } = options
+  checkCursor(after, search === undefined ? parseDeviceId : parseDeviceCursor)
+  if (search === '') throw new CommandError('USAGE', { reason: '--search takes some text' })
   const page = await withStore(wiring, store =>
-    store.listDevices({ limit: options.limit, ...(options.after !== undefined && { after: options.after }) }),
+    store.listDevices({
+      limit,
+      ...(after !== undefined && { after }),
+      ...(search !== undefined && { search }),
+    }),
   )
   const rows = page.items.map(device => [
     device.deviceId,
@@ -30,11 +42,22 @@ export async function devices(
     describeRoles(device),
     moment(device.lastSeenAtMs),
   ])
-  const lines = table(['device', 'name', 'trust', 'roles', 'last seen'], rows)
-  return {
-    json: { devices: page.items.map(describe), next: page.next },
-    lines: rows.length === 0 ? ['No device.'] : lines,
-  }
+  const none = search === undefined ? 'No device.' : 'No such device.'
+  const lines = rows.length === 0 ? [none] : table(['device', 'name', 'trust', 'roles', 'last seen'], rows)
+  const more = page.next === null ? [] : [moreLine(wiring, { limit, search, after: page.next })]
+  return { json: { devices: page.items.map(describe), next: page.next }, lines: [...lines, ...more] }
+}
+
+function moreLine(
+  wiring: Wiring,
+  {
+    limit,
+    search,
+    after,
+  }: { readonly limit: number; readonly search: string | undefined; readonly after: string },
+): string {
+  const searched = search === undefined ? '' : ` --search ${shellWord(plain(search, 200))}`
+  return `More: holdfast devices${searched} --limit ${limit} --after ${after} ${placeOptions(wiring)}`
 }
 
 /** Forget those that were not seen for so long. */

@@ -21,6 +21,7 @@ const MIGRATIONS: readonly Migration[] = [
   createJoinCodes,
   addHoldfastProofs,
   createRevokedDelegations,
+  indexDeviceNames,
 ]
 
 /** The newest schema that this version knows. */
@@ -207,6 +208,12 @@ async function createRevokedDelegations({ schema }: Kysely<Schema>, { keyed }: D
     .addPrimaryKeyConstraint('revoked_delegation_key', ['device_id', 'subject'])
     .$call(table => endTable(table, keyed))
     .execute()
+}
+
+/** `lower` folds ASCII alone, on SQLite as on PostgreSQL where texts compare by their bytes. */
+async function indexDeviceNames({ schema }: Kysely<Schema>): Promise<void> {
+  const folded = sql`lower(name)`
+  await schema.createIndex('device_name').on('device').columns([folded, 'device_id']).execute()
 }
 
 function endTable<Table extends CreateTableBuilder<string>>(table: Table, end: Dialect['keyed']) {

@@ -1,4 +1,4 @@
-import type { Kysely, SelectQueryBuilder } from 'kysely'
+import { type Kysely, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { TokenHashes } from './device-token.ts'
 import type {
   AuditTable,
@@ -60,6 +60,14 @@ export type ChainKey = { readonly deviceId: string } & Readonly<
   Record<`id${0 | 1 | 2 | 3 | 4 | 5 | 6 | 7}`, string>
 >
 
+/** A name, its ASCII letters small; ids from one up to another are left out. */
+export interface NamedKey {
+  readonly name: string
+  readonly idFrom: string
+  readonly idTo: string
+  readonly limit: number
+}
+
 type RequestRow = RequestTable
 
 /** An empty text is no filter. */
@@ -99,6 +107,15 @@ export interface Queries {
   readonly tokenOf: PreparedQuery<{ readonly deviceId: string; readonly role: string }, DeviceTokenTable>
   readonly deviceById: PreparedQuery<{ readonly deviceId: string }, DeviceRoleRow>
   readonly devicePage: PreparedQuery<{ readonly after: string; readonly limit: number }, DeviceRoleRow>
+  /** The next ids of a range. */
+  readonly devicesById: PreparedQuery<
+    { readonly from: string; readonly to: string; readonly limit: number },
+    DeviceRoleRow
+  >
+  /** Those of one name, past one of them. */
+  readonly devicesNamed: PreparedQuery<NamedKey & { readonly after: string }, DeviceRoleRow>
+  /** Those of the next names of a range. */
+  readonly devicesByName: PreparedQuery<NamedKey & { readonly to: string }, DeviceRoleRow>
   readonly schemaVersion: PreparedQuery<Record<never, never>, { readonly version: number }>
   readonly store: PreparedQuery<Record<never, never>, Schema['store']>
   readonly generation: PreparedQuery<{ readonly generationId: string }, Schema['token_generation']>
@@ -237,6 +254,39 @@ export function prepareQueries(db: Kysely<Schema>): Queries {
           .limit(value('limit')),
       ),
     ),
+    devicesById: prepareQuery(value =>
+      withRoles(
+        db,
+        db
+          .selectFrom('device')
+          .selectAll()
+          .where('device_id', '>=', value('from'))
+          .where('device_id', '<', value('to'))
+          .orderBy('device_id')
+          .limit(value('limit')),
+      ),
+    ),
+    // Two ranges of an index. As one comparison of pairs SQLite would go through all of the names before them.
+    devicesNamed: prepareQuery(value =>
+      withRoles(
+        db,
+        namedDevices(db, value)
+          .where(FOLDED_NAME, '=', value('name'))
+          .where('device_id', '>', value('after'))
+          .orderBy('device_id'),
+      ),
+    ),
+    devicesByName: prepareQuery(value =>
+      withRoles(
+        db,
+        namedDevices(db, value)
+          .where(FOLDED_NAME, '>', value('name'))
+          .where(FOLDED_NAME, '<', value('to'))
+          .orderBy(FOLDED_NAME)
+          .orderBy('device_id'),
+        sql`lower(d.name)`,
+      ),
+    ),
     schemaVersion: prepareQuery(() => db.selectFrom('schema_version').select('version')),
     store: prepareQuery(() => db.selectFrom('store').selectAll()),
     generation: prepareQuery(value =>
@@ -324,13 +374,32 @@ function filteredAudit(
     .where('at_ms', '<', value('untilMs'))
 }
 
+/** As the index over names has it. */
+const FOLDED_NAME = sql<string>`lower(name)`
+
+function namedDevices(
+  db: Kysely<Schema>,
+  value: <Name extends keyof NamedKey>(name: Name) => NamedKey[Name],
+) {
+  return db
+    .selectFrom('device')
+    .selectAll()
+    .where(eb => eb.or([eb('device_id', '<', value('idFrom')), eb('device_id', '>=', value('idTo'))]))
+    .limit(value('limit'))
+}
+
 // One statement for devices and their roles, so that both are of one moment.
-function withRoles(db: Kysely<Schema>, devices: SelectQueryBuilder<Schema, 'device', DeviceTable>) {
+function withRoles(
+  db: Kysely<Schema>,
+  devices: SelectQueryBuilder<Schema, 'device', DeviceTable>,
+  first: RawBuilder<unknown> | null = null,
+) {
   return db
     .selectFrom(devices.as('d'))
     .leftJoin('device_role as r', 'r.device_id', 'd.device_id')
     .selectAll('d')
     .select(['r.role', 'r.grant_scopes', 'r.narrowed_to', 'r.revoked_at_ms as role_revoked_at_ms'])
+    .$if(first !== null, query => query.orderBy(first ?? sql`1`))
     .orderBy('d.device_id')
     .orderBy('r.role')
 }

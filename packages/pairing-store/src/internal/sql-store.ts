@@ -26,6 +26,7 @@ import type {
   AdmissionAttempt,
   ApproveAnswer,
   DeviceAnswer,
+  DeviceQuery,
   JoinCodeAnswer,
   Page,
   PageQuery,
@@ -56,6 +57,7 @@ import type { Reader } from './admission-facts.ts'
 import { appendAudit, appendAuditIfPossible, type PendingEntry } from './audit-log.ts'
 import { headOf, type Reading, readAuditPage, requireHead, verifyLog } from './audit-reading.ts'
 import { appendChanges, type PendingChange } from './change-log.ts'
+import { readDevicePage } from './device-pages.ts'
 import { cursorOf, limitOf, pageOf } from './pages.ts'
 import { prepareQueries, type Queries } from './queries.ts'
 import { toDevices, toDeviceToken, toGeneration, toRequest } from './rows.ts'
@@ -194,16 +196,8 @@ export class SqlStore implements PairingStore {
     return this.#mutate(tx => withdrawJoinCode(tx, codeId, by))
   }
 
-  async listDevices(query: PageQuery = {}): Promise<Page<DeviceRecord>> {
-    const limit = limitOf(query)
-    const after = query.after ?? ''
-    if (after !== '' && parseDeviceId(after) === null) throw new TypeError('after: a cursor that a page gave')
-    const rows = await this.#driver.all(this.#queries.devicePage, { after, limit: limit + 1 })
-    return pageOf(
-      this.#understand(() => toDevices(rows)),
-      limit,
-      device => device.deviceId,
-    )
+  async listDevices(query: DeviceQuery = {}): Promise<Page<DeviceRecord>> {
+    return this.#read(reading => readDevicePage(reading, query))
   }
 
   async findDevice(deviceId: DeviceId): Promise<DeviceRecord | null> {
