@@ -9,3 +9,9 @@ export function quantiles(values: readonly number[]): Quantiles {
   const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN
   return { p50: at(0.5), p99: at(0.99) }
 }
+
+/** Both, as one cell of a table. */
+export function quantilesText(both: Quantiles | undefined): string {
+  if (both === undefined) return '–'
+  return [both.p50, both.p99].map(value => value.toFixed(value < 10 ? 2 : 0)).join(' / ')
+}

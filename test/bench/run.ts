@@ -1,5 +1,6 @@
 // `pnpm bench [PART…]`: measures what the packages cost beside the same without them, side by side in one run, and writes
-// the sections of those parts in BENCHMARKS.md; the others stay as they are. Ends with 1 where a budget does not hold.
+// the sections of those parts in BENCHMARKS.md; the others stay as they are. The tables of fleets go into docs/fleet.md as
+// well. Ends with 1 where a budget does not hold. HOLDFAST_BENCH_DEVICES and HOLDFAST_BENCH_GATEWAYS bound how many there are.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -8,13 +9,18 @@ import { measureDelegation } from './delegation.ts'
 import { measureGate } from './gate.ts'
 import { measureIdentity } from './identity.ts'
 import { type Comparison, holds, type Section, type Table } from './measure.ts'
+import { measureRevocations } from './revocations.ts'
+import { measureStore } from './store.ts'
 
 const FILE = join(import.meta.dirname, '..', '..', 'BENCHMARKS.md')
+const FLEET_PAGE = join(import.meta.dirname, '..', '..', 'docs', 'fleet.md')
 
 /** Every part of the report, in its order. */
 const PARTS: Readonly<Record<string, () => Promise<Table>>> = {
   identity: async () => tableOf(await measureIdentity()),
   gate: measureGate,
+  store: measureStore,
+  revocations: measureRevocations,
   delegation: async () => tableOf(await measureDelegation()),
 }
 
@@ -53,20 +59,30 @@ function rowOf(one: Comparison): readonly string[] {
   return [one.title, time(one.ours), time(one.bare), ratio, budget, one.against, String(one.rounds)]
 }
 
-function textOf({ title, headings, rows, remarks }: Table, loadBefore: number): string {
+function textOf({ title, remarks }: Table, measured: string): string {
+  return [`## ${title}`, '', measured, '', ...remarks.map(remark => `- ${remark}`), ''].join('\n')
+}
+
+/** The machine and the table. */
+function measuredText({ headings, rows }: Table, loadBefore: number): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [
-    `## ${title}`,
-    '',
     machine(loadBefore),
     '',
     line(headings),
     `|${'---|'.repeat(headings.length)}`,
     ...rows.map(line),
-    '',
-    ...remarks.map(remark => `- ${remark}`),
-    '',
   ].join('\n')
+}
+
+/** Between the marks of this table, where the page has them. */
+function copyToFleetPage(title: string, measured: string): void {
+  const [begin, end] = [`<!-- measured: ${title} -->`, `<!-- /measured: ${title} -->`]
+  const page = readFileSync(FLEET_PAGE, 'utf8')
+  const [before = '', rest] = page.split(begin)
+  const after = rest?.split(end)[1]
+  if (after === undefined) return
+  writeFileSync(FLEET_PAGE, [before, begin, '\n\n', measured, '\n\n', end, after].join(''))
 }
 
 /** The sections that are there, by their titles. */
@@ -86,8 +102,10 @@ for (const part of words.length === 0 ? Object.keys(PARTS) : words) {
   if (table === undefined) continue
   isKept &&= table.isKept
   // Read anew each time: another part may have been measured meanwhile.
-  const sections = readSections().set(table.title, textOf(table, loadBefore))
+  const measured = measuredText(table, loadBefore)
+  const sections = readSections().set(table.title, textOf(table, measured))
   writeFileSync(FILE, [...HEAD, '', [...sections.values()].join('\n')].join('\n'))
+  copyToFleetPage(table.title, measured)
   console.log(sections.get(table.title))
 }
 process.exitCode = isKept ? 0 : 1

@@ -1,169 +1,193 @@
-import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import process from 'node:process'
-import { promisify } from 'node:util'
 import { startPostgres } from '../pairing-store/postgres-server.ts'
+import { upTo } from './bounds.ts'
 import { drawCurves } from './curves.ts'
-import type { Quantiles } from './quantiles.ts'
+import type { Table } from './measure.ts'
+import { type Peer, startPeer } from './peer.ts'
+import { type Quantiles, quantiles, quantilesText } from './quantiles.ts'
 
-const SIZES = [1_000, 10_000, 100_000, 1_000_000]
-const LISTENERS = [100, 1_000]
+const SIZES = upTo('HOLDFAST_BENCH_DEVICES', [1_000, 10_000, 100_000, 1_000_000])
 const DRAWING = join(import.meta.dirname, '..', '..', 'docs', 'store-at-scale.svg')
-/** What the design allows: admission p99 with the most devices to that with the fewest, and resident memory. */
+/** What is measured of a store, in this order. */
+const ACTS = [
+  ...['admission', 'device', 'page', 'search by id', 'search by name', 'search that finds all', 'last seen'],
+] as const
+const ROUNDS = 8
+const HANDSHAKES = 60
+/** How many devices connect to a gateway, in turns. */
+const CLIENTS = 100
+/** What the design allows: p99 with the most devices to that with the fewest, and what a gateway holds. */
 const MOST_RATIO = 2
-const MOST_RESIDENT_MIB = 150
-const MOST_HEARD_MS = 100
+const MOST_GATEWAY_BYTES = 150e6
 
 interface AtSize {
+  readonly backEnd: 'SQLite' | 'PostgreSQL'
   readonly size: number
-  readonly registerMs: number
-  readonly admission: Quantiles
-  readonly lookup: Quantiles
-  readonly page: Quantiles
-  readonly seenMs: number
-  readonly residentMiB: number
-  readonly diskMiB: number
+  readonly place: string
+  readonly registration: Quantiles
+  readonly diskBytes: number
+  readonly acts: ReadonlyMap<string, Quantiles>
+  readonly handshake: Quantiles
+  readonly gatewayBytes: number
 }
 
-interface FanOut {
-  readonly listeners: number
-  readonly heard: Quantiles
-  readonly commit: Quantiles
-}
+type Made = Pick<AtSize, 'backEnd' | 'size' | 'place'>
+type Stored = Omit<AtSize, 'handshake' | 'gatewayBytes'>
 
-/** One section of the report. */
-export interface Table {
-  readonly title: string
-  readonly headings: readonly string[]
-  readonly rows: readonly (readonly string[])[]
-  readonly isKept: boolean
-  readonly remarks: readonly string[]
-}
-
-/** What a store costs by the number of its devices, on both back ends. Draws it as well. */
+/** What a store costs by the number of its devices, and a gateway on it, on both back ends. Draws it as well. */
 export async function measureStore(): Promise<Table> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-store-'))
   const server = await startPostgres({ flags: ['-c', 'shared_buffers=256MB', '-c', 'fsync=on'] })
   try {
-    const sqlite: AtSize[] = []
-    const postgres: AtSize[] = []
-    for (const size of SIZES) {
-      sqlite.push(await run<AtSize>('store-at-size', join(folder, `${size}.sqlite`), String(size)))
-      const url = await server.createDatabase(`bench-${size}`)
-      postgres.push(await run<AtSize>('store-at-size', url, String(size)))
-    }
-    writeFileSync(DRAWING, drawing(sqlite, postgres))
-    return tableOf(sqlite, postgres)
+    const made: Made[] = []
+    for (const size of SIZES) made.push({ backEnd: 'SQLite', size, place: join(folder, `${size}.sqlite`) })
+    for (const size of SIZES)
+      made.push({ backEnd: 'PostgreSQL', size, place: await server.createDatabase(`bench-${size}`) })
+    const all = await measureGateways(folder, await measureStores(made))
+    writeFileSync(DRAWING, drawingOf(all))
+    return tableOf(all)
   } finally {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** How long gateways take to hear of a revocation, by their number. */
-export async function measureRevocations(): Promise<Table> {
-  const server = await startPostgres({ flags: ['-c', 'max_connections=2300', '-c', 'fsync=on'] })
-  try {
-    const rows: FanOut[] = []
-    for (const count of LISTENERS) {
-      const url = await server.createDatabase(`listeners-${count}`)
-      rows.push(await run<FanOut>('fan-out', url, String(count)))
-    }
-    const isKept = rows.every(({ heard }) => heard.p99 <= MOST_HEARD_MS)
-    return {
-      title: 'Revocations',
-      headings: ['gateways that listen', 'heard p50', 'heard p99', 'the call p50', 'the call p99'],
-      rows: rows.map(({ listeners, heard, commit }) => [
-        String(listeners),
-        ...[heard.p50, heard.p99, commit.p50, commit.p99].map(ms),
-      ]),
-      isKept,
-      remarks: [
-        'From before the call that revokes until a store on PostgreSQL tells its listener, who then cuts the socket. So many stores in one process, each with a connection of its own, all beside the server.',
-        `Budget: heard p99 at most ${MOST_HEARD_MS} ms. ${isKept ? 'It holds.' : '**Missed.**'}`,
-      ],
-    }
-  } finally {
-    await server.stop()
+/** Of all sizes in turns, so that what else the machine does falls on all of them. */
+async function measureStores(made: readonly Made[]): Promise<readonly Stored[]> {
+  const stores: { readonly one: Made; readonly peer: Peer<Seeded>; readonly times: Map<string, number[]> }[] =
+    []
+  for (const one of made) {
+    progress(`${one.backEnd}: making ${one.size} devices`)
+    const peer = await startPeer<Seeded>('store-at-size', one.place, String(one.size))
+    stores.push({ one, peer, times: new Map(ACTS.map(act => [act, []])) })
   }
+  for (let round = 0; round < ROUNDS; round += 1) {
+    progress(`stores: round ${round + 1} of ${ROUNDS}`)
+    for (const act of ACTS) {
+      for (const { peer, times } of stores) times.get(act)?.push(...(await peer.ask<readonly number[]>(act)))
+    }
+  }
+  await Promise.all(stores.map(({ peer }) => peer.end()))
+  return stores.map(({ one, peer: { ready }, times }) => ({
+    ...one,
+    registration: quantiles(ready.registrations),
+    diskBytes: ready.diskBytes,
+    acts: new Map([...times].map(([act, each]) => [act, quantiles(each)])),
+  }))
 }
 
-function tableOf(sqlite: readonly AtSize[], postgres: readonly AtSize[]): Table {
-  const missed = [...flawsOf('SQLite', sqlite), ...flawsOf('PostgreSQL', postgres)]
-  const budgets = `p99 of an admission with ${SIZES.at(-1)} devices at most ${MOST_RATIO} × that with ${SIZES[0]}; the process at most ${MOST_RESIDENT_MIB} MiB`
+interface Seeded {
+  readonly registrations: readonly number[]
+  readonly diskBytes: number
+}
+
+/** A real gateway on each store, and a client of each, in turns as well. */
+async function measureGateways(folder: string, stores: readonly Stored[]): Promise<readonly AtSize[]> {
+  const running: { readonly store: Stored; readonly gateway: Peer<Gateway>; readonly client: Peer<null> }[] =
+    []
+  for (const store of stores) {
+    const directory = join(folder, `gateway-${store.backEnd}-${store.size}`)
+    const gateway = await startPeer<Gateway>('fleet-gateway', directory, store.place)
+    const { url, gatewayId, token } = gateway.ready
+    const client = await startPeer<null>('handshakes', url, gatewayId, token, String(CLIENTS))
+    running.push({ store, gateway, client })
+  }
+  const times = running.map((): number[] => [])
+  for (let round = 0; round < ROUNDS; round += 1) {
+    progress(`gateways: round ${round + 1} of ${ROUNDS}`)
+    for (const [at, { client }] of running.entries()) {
+      times[at]?.push(...(await client.ask<readonly number[]>(String(HANDSHAKES))))
+    }
+  }
+  const all: AtSize[] = []
+  for (const [at, { store, gateway, client }] of running.entries()) {
+    const gatewayBytes = await gateway.ask<number>('memory')
+    await Promise.all([client.end(), gateway.end()])
+    all.push({ ...store, handshake: quantiles(times[at] ?? []), gatewayBytes })
+  }
+  return all
+}
+
+/** What `fleet-gateway` prints first. */
+export interface Gateway {
+  readonly url: string
+  readonly gatewayId: string
+  readonly token: string
+}
+
+function progress(text: string): void {
+  console.error(text)
+}
+
+function tableOf(all: readonly AtSize[]): Table {
+  const missed = [...flawsOf(all, 'SQLite'), ...flawsOf(all, 'PostgreSQL')]
   return {
     title: 'Store',
     headings: [
-      'back end',
-      'devices',
-      'admission p50',
-      'p99',
-      'any device p50',
-      'p99',
-      'page of 100 p50',
-      'p99',
-      'register',
-      'process',
-      'on disk',
+      ...['back end', 'devices', 'admission, ms', 'handshake, ms', 'one device, ms', 'page of 100, ms'],
+      ...['search by id, ms', 'search by name, ms', 'search that finds all, ms', 'registration, ms'],
+      ...['500 last-seen times, ms', 'gateway, MB', 'on disk, MB'],
     ],
-    rows: [...sqlite.map(row => rowOf('SQLite', row)), ...postgres.map(row => rowOf('PostgreSQL', row))],
+    rows: all.map(rowOf),
     isKept: missed.length === 0,
     remarks: [
-      '![Admission by the number of devices](store-at-scale.svg)',
-      'Admission: of 200 devices that come back, without the cryptography. Any device: one by its id, on other pages each time.',
-      `Budgets: ${budgets}. ${missed.length === 0 ? 'They hold.' : `**Missed**: ${missed.join('; ')}.`}`,
+      '![Admission by the number of devices](docs/store-at-scale.svg)',
+      'p50 / p99 of all rounds, the sizes and back ends in turns. Admission: one of 200 devices comes back, without the cryptography. Handshake: one of 100 clients connects to a real gateway on that store, from dialling to hello, both ends on this machine. The others: of devices anywhere in the store, whose names are all alike up to a number; each search gives its first page.',
+      'Gateway: the resident memory of its process after some hundred handshakes. Each program runs as JavaScript, as it is published.',
       'PostgreSQL runs on the same machine, and syncs to the same disk; its own memory is not counted.',
+      `Budgets: p99 of an admission, and of a handshake, with ${SIZES.at(-1)?.toLocaleString('en')} devices at most ${MOST_RATIO} × that with ${SIZES[0]?.toLocaleString('en')}; the gateway at most ${MOST_GATEWAY_BYTES / 1e6} MB. ${missed.length === 0 ? 'They hold.' : `**Missed**: ${missed.join('; ')}.`}`,
     ],
   }
 }
 
-function flawsOf(name: string, rows: readonly AtSize[]): string[] {
+function flawsOf(all: readonly AtSize[], backEnd: AtSize['backEnd']): string[] {
+  const rows = all.filter(each => each.backEnd === backEnd)
   const [fewest, most] = [rows[0], rows.at(-1)]
   if (fewest === undefined || most === undefined) return []
-  const ratio = most.admission.p99 / fewest.admission.p99
-  const largest = Math.max(...rows.map(({ residentMiB }) => residentMiB))
+  const admission = (row: AtSize) => row.acts.get('admission')?.p99 ?? Number.NaN
+  const ratios = [
+    ['admission', admission(most) / admission(fewest)],
+    ['handshake', most.handshake.p99 / fewest.handshake.p99],
+  ] as const
+  const largest = Math.max(...rows.map(({ gatewayBytes }) => gatewayBytes))
   return [
-    ...(ratio > MOST_RATIO ? [`${name}: admission ${ratio.toFixed(2)} ×`] : []),
-    ...(largest > MOST_RESIDENT_MIB ? [`${name}: ${Math.round(largest)} MiB`] : []),
+    ...ratios
+      .filter(([, ratio]) => !(ratio <= MOST_RATIO))
+      .map(([what, ratio]) => `${backEnd}: ${what} ${ratio.toFixed(2)} ×`),
+    ...(largest > MOST_GATEWAY_BYTES ? [`${backEnd}: a gateway of ${megabytes(largest)} MB`] : []),
   ]
 }
 
-function rowOf(name: string, row: AtSize): readonly string[] {
-  const { admission, lookup, page } = row
-  const times = [admission.p50, admission.p99, lookup.p50, lookup.p99, page.p50, page.p99, row.registerMs]
-  const sizes = [row.residentMiB, row.diskMiB].map(mib => `${mib.toFixed(mib < 10 ? 1 : 0)} MiB`)
-  return [name, row.size.toLocaleString('en'), ...times.map(ms), ...sizes]
+function rowOf(row: AtSize): readonly string[] {
+  const { backEnd, size, acts, handshake, registration, gatewayBytes, diskBytes } = row
+  const [admission, ...others] = ACTS.map(act => quantilesText(acts.get(act)))
+  const seen = others.pop() ?? ''
+  return [
+    ...[backEnd, size.toLocaleString('en'), admission ?? '', quantilesText(handshake), ...others],
+    ...[quantilesText(registration), seen, megabytes(gatewayBytes), megabytes(diskBytes)],
+  ]
 }
 
-function ms(value: number): string {
-  return `${value.toFixed(value < 10 ? 3 : 1)} ms`
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0)
 }
 
-function drawing(sqlite: readonly AtSize[], postgres: readonly AtSize[]): string {
-  const curve = (rows: readonly AtSize[], which: 'p50' | 'p99') =>
-    rows.map(({ size, admission }) => ({ x: size, y: admission[which] }))
+function drawingOf(all: readonly AtSize[]): string {
+  const curve = (backEnd: AtSize['backEnd'], which: 'p50' | 'p99') =>
+    all
+      .filter(each => each.backEnd === backEnd)
+      .map(({ size, acts }) => ({ x: size, y: acts.get('admission')?.[which] ?? Number.NaN }))
   return drawCurves({
     title: 'An admission, by the number of devices',
     x: 'devices',
     y: 'ms',
     curves: [
-      { name: 'SQLite p50', colour: '#2a78c2', points: curve(sqlite, 'p50') },
-      { name: 'SQLite p99', colour: '#8ab9e6', points: curve(sqlite, 'p99') },
-      { name: 'PostgreSQL p50', colour: '#b3541e', points: curve(postgres, 'p50') },
-      { name: 'PostgreSQL p99', colour: '#e6a884', points: curve(postgres, 'p99') },
+      { name: 'SQLite p50', colour: '#2a78c2', points: curve('SQLite', 'p50') },
+      { name: 'SQLite p99', colour: '#8ab9e6', points: curve('SQLite', 'p99') },
+      { name: 'PostgreSQL p50', colour: '#b3541e', points: curve('PostgreSQL', 'p50') },
+      { name: 'PostgreSQL p99', colour: '#e6a884', points: curve('PostgreSQL', 'p99') },
     ],
   })
-}
-
-async function run<Result>(program: string, ...words: readonly string[]): Promise<Result> {
-  const file = join(import.meta.dirname, 'programs', `${program}.ts`)
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    '--conditions=source',
-    '--no-warnings',
-    file,
-    ...words,
-  ])
-  return JSON.parse(stdout) as Result
 }

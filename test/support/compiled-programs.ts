@@ -35,7 +35,13 @@ const keepAddresses: Plugin = {
  */
 // biome-ignore lint/style/noDefaultExport: this is how vitest takes a global setup
 export default async function compilePrograms(): Promise<void> {
-  const files = PROGRAMS.flatMap(pattern => globSync(pattern, { cwd: TOP }))
+  process.env['HOLDFAST_TEST_COMPILED'] = await compile(PROGRAMS)
+  process.env['NODE_COMPILE_CACHE'] ??= compileCache
+}
+
+/** Returns the folder that has them, as `HOLDFAST_TEST_COMPILED` names it. */
+export async function compile(patterns: readonly string[]): Promise<string> {
+  const files = patterns.flatMap(pattern => globSync(pattern, { cwd: TOP }))
   const input = Object.fromEntries(files.map(file => [nameOf(file), join(TOP, file)]))
   const built = (await build({
     configFile: false,
@@ -55,8 +61,7 @@ export default async function compilePrograms(): Promise<void> {
       },
     },
   })) as Rolldown.RolldownOutput
-  process.env['HOLDFAST_TEST_COMPILED'] = keep(built.output)
-  process.env['NODE_COMPILE_CACHE'] ??= compileCache
+  return keep(built.output)
 }
 
 /** Written whole or not at all, under a name that is its content's: two runs at a time do not meet. */

@@ -46,5 +46,5 @@ for (let round = -1; round < ROUNDS; round += 1) {
     commits.push(committedMs)
   }
 }
-console.log(JSON.stringify({ listeners, heard: quantiles(all), commit: quantiles(commits) }))
+console.log(JSON.stringify({ rounds: ROUNDS, heard: quantiles(all), commit: quantiles(commits) }))
 process.exit(0)

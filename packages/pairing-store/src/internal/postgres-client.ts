@@ -68,8 +68,12 @@ export class PostgresSession implements Session {
   }
 
   async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
-    const bound = [...query.bind(values)]
-    const { rows } = await this.#query({ name: statementName(query.sql), text: query.sql, values: bound })
+    return this.preparedRows(query.sql, query.bind(values))
+  }
+
+  /** For what is asked again and again: the server reads the text once. */
+  async preparedRows<Row>(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const { rows } = await this.#query({ name: statementName(text), text, values: [...values] })
     return rows as readonly Row[]
   }
 

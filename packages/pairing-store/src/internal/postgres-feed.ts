@@ -19,8 +19,8 @@ export interface FeedSource {
   readonly queries: Queries
   readonly answerMs: number
   readonly openLine: () => Promise<Line>
-  /** Is it the store that was opened, and the primary? */
-  readonly check: (session: PostgresSession) => Promise<void>
+  /** Is it the store that was opened, and the primary? The number of its last change, where one is known. */
+  readonly check: (session: PostgresSession) => Promise<number | null>
   /** Reads by whatever connection there is. */
   readonly pool: Pick<Session, 'all'>
 }
@@ -124,10 +124,14 @@ export class PostgresFeed {
       })
       await this.#source.check(session)
       await session.script(`listen ${CHANNEL}`)
-      while (!end.aborted) {
-        await this.drain(session)
-        await wait(HEARTBEAT_MS, undefined, { signal: end }).catch(() => undefined)
-        if (!end.aborted) await this.#source.check(session)
+      await this.drain(session)
+      for (;;) {
+        // Each at its own time: a thousand gateways that beat together would hold each other up.
+        const pauseMs = HEARTBEAT_MS * (0.5 + Math.random() / 2)
+        await wait(pauseMs, undefined, { signal: end }).catch(() => undefined)
+        if (end.aborted) return
+        const last = await this.#source.check(session)
+        if (!this.#placed || last !== this.#listeners.sequence) await this.drain(session)
       }
     } finally {
       line.end()

@@ -40,13 +40,17 @@ export class PostgresHead {
     if (further) this.#known = head
   }
 
-  /** @throws {@link WrongServer} */
-  async check(session: PostgresSession): Promise<void> {
+  /**
+   * The number of the last change that the server has, or `null` where none is known yet.
+   *
+   * @throws {@link WrongServer}
+   */
+  async check(session: PostgresSession): Promise<number | null> {
     const known = this.#known
     if (known === null) {
       const [row] = await session.rows<{ readonly standby: boolean }>('select pg_is_in_recovery() as standby')
       if (row?.standby !== false) throw new WrongServer('standby')
-      return
+      return null
     }
     const seen = await readSeen(session, known.audit_sequence)
     const reason = seen === null ? 'another-store' : flawOf(known, seen)
@@ -56,6 +60,7 @@ export class PostgresHead {
     // What is behind is refused first: a standby of the store is told from a store that was put back.
     if (seen?.standby !== false) throw new WrongServer('standby')
     this.note(seen)
+    return seen.last_sequence
   }
 
   /** A server that has no such database has not the store either. */
@@ -68,7 +73,7 @@ export class PostgresHead {
 
 async function readSeen(session: PostgresSession, sequence: number): Promise<Seen | null> {
   try {
-    const [seen] = await session.rows<Seen>(CHECK, [sequence])
+    const [seen] = await session.preparedRows<Seen>(CHECK, [sequence])
     return seen ?? null
   } catch (error) {
     // Neither the table nor the schema.
