@@ -52,7 +52,7 @@ describe('a fleet from the command line', () => {
         expect([words.join(' '), exitCode, stderr]).toEqual([words.join(' '), 0, expect.any(String)])
       }
     }
-    expect(gatewayIds).toHaveLength(2)
+    expect(gatewayIds).toHaveLength(3)
     expect(new Set(gatewayIds).size).toBe(1)
   })
 
