@@ -40,6 +40,7 @@ describe('a fleet from the command line', () => {
         word
           .replace('/var/lib/holdfast', join(folder, machine))
           .replace('/root/', `${folder}/`)
+          .replace(/^7070$/, '0')
           .replace('holdfast@db.internal:5432/holdfast', `postgres@127.0.0.1:${server.port}/page`),
       )
       if (here[0] === 'gateway' && here[1]?.startsWith('--')) {
