@@ -68,6 +68,24 @@ export interface Table {
   readonly remarks: readonly string[]
 }
 
-export function holds({ ours, bare, budget }: Comparison): boolean {
+function holds({ ours, bare, budget }: Comparison): boolean {
   return budget === null || ours / bare <= budget
+}
+
+/** The comparisons of a section as a table. */
+export function tableOf({ title, comparisons, remarks }: Section): Table {
+  return {
+    title,
+    headings: ['what', 'ours', 'bare', 'ratio', 'budget', 'against', 'rounds'],
+    rows: comparisons.map(rowOf),
+    isKept: comparisons.every(holds),
+    remarks,
+  }
+}
+
+function rowOf(one: Comparison): readonly string[] {
+  const time = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ${one.unit}`
+  const budget = one.budget === null ? '–' : `≤ ${one.budget}${holds(one) ? '' : ', **missed**'}`
+  const ratio = (one.ours / one.bare).toFixed(2)
+  return [one.title, time(one.ours), time(one.bare), ratio, budget, one.against, String(one.rounds)]
 }

@@ -8,7 +8,7 @@ import process from 'node:process'
 import { measureDelegation } from './delegation.ts'
 import { measureGate } from './gate.ts'
 import { measureIdentity } from './identity.ts'
-import { type Comparison, holds, type Section, type Table } from './measure.ts'
+import { type Table, tableOf } from './measure.ts'
 import { measureRevocations } from './revocations.ts'
 import { measureStore } from './store.ts'
 
@@ -21,7 +21,7 @@ const PARTS: Readonly<Record<string, () => Promise<Table>>> = {
   gate: measureGate,
   store: measureStore,
   revocations: measureRevocations,
-  delegation: async () => tableOf(await measureDelegation()),
+  delegation: measureDelegation,
 }
 
 const HEAD = [
@@ -40,23 +40,6 @@ function machine(loadBefore: number): string {
     `load before: ${loadBefore.toFixed(1)}`,
   ]
   return `${parts.join(' · ')}`
-}
-
-function tableOf({ title, comparisons, remarks }: Section): Table {
-  return {
-    title,
-    headings: ['what', 'ours', 'bare', 'ratio', 'budget', 'against', 'rounds'],
-    rows: comparisons.map(rowOf),
-    isKept: comparisons.every(holds),
-    remarks,
-  }
-}
-
-function rowOf(one: Comparison): readonly string[] {
-  const time = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ${one.unit}`
-  const budget = one.budget === null ? '–' : `≤ ${one.budget}${holds(one) ? '' : ', **missed**'}`
-  const ratio = (one.ours / one.bare).toFixed(2)
-  return [one.title, time(one.ours), time(one.bare), ratio, budget, one.against, String(one.rounds)]
 }
 
 function textOf({ title, remarks }: Table, measured: string): string {
