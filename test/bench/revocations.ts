@@ -10,6 +10,7 @@ import type { Gateway } from './store.ts'
 
 const LISTENERS = upTo('HOLDFAST_BENCH_GATEWAYS', [100, 1_000])
 const ROUNDS = 200
+const FAN_OUT_ROUNDS = 30
 const MOST_MS = { SQLite: 500, PostgreSQL: 100 } as const
 
 interface Measured {
@@ -30,7 +31,7 @@ export async function measureRevocations(): Promise<Table> {
       await cutByProcess(join(folder, 'alone'), 'SQLite', join(folder, 'store.sqlite')),
       ...(await cutInFleet(folder, await server.createDatabase('fleet'))),
     ]
-    for (const listeners of LISTENERS) rows.push(await fanOut(server, listeners))
+    for (const listeners of LISTENERS) rows.push(await fanOut(folder, server, listeners))
     return tableOf(rows)
   } finally {
     await server.stop()
@@ -82,18 +83,32 @@ function measured(what: string, backEnd: Measured['backEnd'], { cuts, calls }: C
   return { what, backEnd, rounds: cuts.length, until: quantiles(cuts), call: quantiles(calls) }
 }
 
-async function fanOut(server: PostgresServer, listeners: number): Promise<Measured> {
+/** A real gateway revokes; as many open stores as there would be other gateways hear of it. */
+async function fanOut(folder: string, server: PostgresServer, listeners: number): Promise<Measured> {
   console.error(`revocations: ${listeners} gateways listen`)
-  const url = await server.createDatabase(`listeners-${listeners}`)
-  const { rounds, heard, commit } = await runToAnswer<FanOut>('fan-out', url, String(listeners))
-  const what = `${listeners.toLocaleString('en')} gateways listen, and hear of it`
-  return { what, backEnd: 'PostgreSQL', rounds, until: heard, call: commit }
+  const place = await server.createDatabase(`listeners-${listeners}`)
+  const gateway = await startPeer<Gateway>('fleet-gateway', join(folder, `before-${listeners}`), place)
+  const words = [place, gateway.ready.token, String(listeners), String(FAN_OUT_ROUNDS)]
+  const all = await startPeer<string | readonly number[]>('fan-out', ...words)
+  const calls: number[] = []
+  let said = all.ready
+  while (typeof said === 'string') {
+    const { startedMs, tookMs } = await gateway.ask<Revoked>(said)
+    calls.push(tookMs)
+    said = await all.ask(String(startedMs))
+  }
+  await gateway.end()
+  const what = `${listeners.toLocaleString('en')} others listen, and hear of it`
+  return {
+    ...{ what, backEnd: 'PostgreSQL', rounds: FAN_OUT_ROUNDS },
+    ...{ until: quantiles(said), call: quantiles(calls.slice(1)) },
+  }
 }
 
-interface FanOut {
-  readonly rounds: number
-  readonly heard: Quantiles
-  readonly commit: Quantiles
+/** What `fleet-gateway` says of a revocation. */
+interface Revoked {
+  readonly startedMs: number
+  readonly tookMs: number
 }
 
 function tableOf(rows: readonly Measured[]): Table {
@@ -108,7 +123,7 @@ function tableOf(rows: readonly Measured[]): Table {
     isKept: rows.every(holds),
     remarks: [
       'p50 / p99, from before the call that revokes. A cut: until the client, in a process of its own, sees its socket closed with 4001. A gateway on a file looks at it ten times a second.',
-      'Those that listen: as many open stores in one process, each with a connection of its own, and the server, share the processors of this one machine; in a fleet each listener has its own.',
+      'Those that listen: as many open stores, all in one process beside the one that revokes and the server. Each asks the server what has changed, so that their questions and answers share the processors of this one machine; in a fleet each listener has its own, and the server answers all.',
     ],
   }
 }

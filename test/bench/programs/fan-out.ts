@@ -1,50 +1,54 @@
-// So many stores that listen, as so many gateways do, and one that revokes: prints how long they took to hear of it.
+// So many stores that listen, as so many gateways do. Prints a device to be revoked by another process, again and again, is
+// answered with the moment at which that began, and prints at last how long all of them took to hear of each.
 import process from 'node:process'
-import { BUILT_IN_ROLES } from '@holdfast/handshake'
+import { createInterface } from 'node:readline'
 import { createEphemeralIdentity } from '@holdfast/identity'
-import { openPostgresStore, type PairingStore } from '@holdfast/pairing-store'
-import { attempt, CEILING, newToken } from '../../pairing-store/attempts.ts'
-import { quantiles } from '../quantiles.ts'
+import { openPostgresStore } from '@holdfast/pairing-store'
+import { attempt } from '../../pairing-store/attempts.ts'
+import { machineMs } from '../machine-time.ts'
 
-const [url = '', countText = '0'] = process.argv.slice(2)
-const listeners = Number(countText)
-const ROUNDS = 20
+const [url = '', token = '', countText = '0', roundsText = '0'] = process.argv.slice(2)
+const [listeners, rounds] = [Number(countText), Number(roundsText)]
+const OPENED_AT_ONCE = 20
+const options = { url, maxConnections: 1, answerTimeoutMs: 60_000 }
 
-const writer = await openPostgresStore({ url, answerTimeoutMs: 60_000 })
-const token = newToken()
-await writer.putGatewayToken(token)
-await writer.putSettings({ roles: BUILT_IN_ROLES, ceiling: CEILING })
-const stores: PairingStore[] = []
-let revokedMs = 0
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+const writer = await openPostgresStore(options)
 let heard: number[] = []
-while (stores.length < listeners) {
-  const some = await Promise.all(
-    Array.from({ length: Math.min(20, listeners - stores.length) }, () =>
-      openPostgresStore({ url, maxConnections: 1, answerTimeoutMs: 60_000 }),
-    ),
-  )
-  for (const store of some) {
-    store.subscribe(change => change.kind === 'device-changed' && heard.push(performance.now() - revokedMs))
+let whenAllHeard = (): void => undefined
+for (let opened = 0; opened < listeners; opened += OPENED_AT_ONCE) {
+  const some = Array.from({ length: Math.min(OPENED_AT_ONCE, listeners - opened) }, async () => {
+    const store = await openPostgresStore(options)
+    store.subscribe(change => {
+      if (change.kind !== 'device-changed') return
+      heard.push(machineMs())
+      if (heard.length === listeners) whenAllHeard()
+    })
     await store.findGatewayToken()
-  }
-  stores.push(...some)
+  })
+  await Promise.all(some)
 }
-const all: number[] = []
-const commits: number[] = []
-for (let round = -1; round < ROUNDS; round += 1) {
+const times: number[] = []
+// The first round is warming up.
+for (let round = -1; round < rounds; round += 1) {
   const identity = createEphemeralIdentity()
-  await writer.admit(attempt({ identity, token }))
-  while (heard.length < listeners) await new Promise(done => setTimeout(done, 10))
-  heard = []
-  revokedMs = performance.now()
-  await writer.revokeDevice(identity.id, { by: { kind: 'store-writer' }, keepRegistration: true })
-  const committedMs = performance.now() - revokedMs
-  while (heard.length < listeners) await new Promise(done => setTimeout(done, 10))
-  // The first round is warming up.
-  if (round >= 0) {
-    all.push(...heard)
-    commits.push(committedMs)
-  }
+  await next(() => writer.admit(attempt({ identity, token })))
+  const startedMs = await next(async () => {
+    console.log(JSON.stringify(identity.id))
+    return Number((await answers.next()).value)
+  })
+  if (round >= 0) times.push(...heard.map(each => each - startedMs))
 }
-console.log(JSON.stringify({ rounds: ROUNDS, heard: quantiles(all), commit: quantiles(commits) }))
+console.log(JSON.stringify(times))
 process.exit(0)
+
+/** Does something that all hear of, and waits until they have. */
+async function next<Result>(act: () => Promise<Result>): Promise<Result> {
+  heard = []
+  const all = new Promise<void>(resolve => {
+    whenAllHeard = resolve
+  })
+  const result = await act()
+  await all
+  return result
+}
