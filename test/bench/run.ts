@@ -46,16 +46,15 @@ function textOf({ title, remarks }: Table, measured: string): string {
   return [`## ${title}`, '', measured, '', ...remarks.map(remark => `- ${remark}`), ''].join('\n')
 }
 
-/** The machine and the table. */
+/** The machine and the table, in columns as the formatter wants them. */
 function measuredText({ headings, rows }: Table, loadBefore: number): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [
-    machine(loadBefore),
-    '',
-    line(headings),
-    `|${'---|'.repeat(headings.length)}`,
-    ...rows.map(line),
-  ].join('\n')
+  const widths = headings.map((_, at) =>
+    Math.max(...[headings, ...rows].map(cells => cells[at]?.length ?? 0)),
+  )
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
+  const rule = line(widths.map(width => '-'.repeat(width)))
+  return [machine(loadBefore), '', line(headings), rule, ...rows.map(line)].join('\n')
 }
 
 /** Between the marks of this table, where the page has them. */
