@@ -2,6 +2,7 @@ import { delegate } from '@holdfast/handshake'
 import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
 import { connectToGateway, type GatewayConnection, isSpawnerError } from '@holdfast/spawner'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { ManualClock } from '../gateway/manual-clock.ts'
 import { CEILING, type Install, startInstall } from './gateway.ts'
 
 interface Given {
@@ -206,9 +207,10 @@ describe('the end of a delegated connection', () => {
   )
 
   test('a warning comes before its time is over, and then the end, which a renewal puts off', async () => {
-    const install = await startInstall()
-    const kept = given(install, { ttlMs: 2_000 })
-    const left = given(install, { ttlMs: 2_000 })
+    const clock = new ManualClock()
+    const install = await startInstall({ clock })
+    const nowMs = clock.nowMs()
+    const [kept, left] = [given(install, { nowMs }), given(install, { nowMs })]
     const [keeping, leaving] = [await connected(install, kept), await connected(install, left)]
     const warned = new Promise(resolve => leaving.on('delegation.expiring', resolve))
     const chain = delegate({
@@ -217,13 +219,15 @@ describe('the end of a delegated connection', () => {
       gatewayId: install.gateway.gatewayId,
       role: 'operator',
       scopes: ['operator.read'],
-      nowMs: Date.now(),
+      nowMs: nowMs + 30_000,
       ttlMs: 60_000,
     })
-    expect(await keeping.call('delegation.renew', { chain })).toMatchObject({
-      expiresAtMs: expect.any(Number),
-    })
-    expect(await warned).toMatchObject({ expiresAtMs: expect.any(Number) })
+    clock.advance(30_000)
+    expect(await keeping.call('delegation.renew', { chain })).toEqual({ expiresAtMs: nowMs + 90_000 })
+    clock.advance(20_000)
+    expect(await warned).toEqual({ expiresAtMs: nowMs + 60_000 })
+    await leaving.call('health')
+    clock.advance(10_000)
     expect(await leaving.closed).toMatchObject({ code: 1012, reason: 'delegation expired' })
     await keeping.call('health')
     const events = install.events.map(({ event }) => event)

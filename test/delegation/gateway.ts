@@ -32,7 +32,9 @@ export async function startInstall(
   options: Partial<Parameters<typeof startGateway>[0]> = {},
 ): Promise<Install> {
   const directory = await mkdtemp(join(tmpdir(), 'delegation-'))
-  const store = await openSqliteStore({ path: join(directory, 'store.sqlite') })
+  const { clock } = options
+  const path = join(directory, 'store.sqlite')
+  const store = await openSqliteStore({ path, ...(clock !== undefined && { clock: () => clock.nowMs() }) })
   const gateway = await startGateway({ directory, store, trustedLocal: { ceiling: CEILING }, ...options })
   const events: GateEvent[] = []
   gateway.gate.onEvent(event => events.push(event))
