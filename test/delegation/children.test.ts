@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { startChild, startInstall } from './gateway.ts'
 
 describe('children with rights of their own', () => {
-  const count = process.env['HOLDFAST_LONG'] === undefined ? 8 : 100
+  const count = process.env['HOLDFAST_LONG'] === undefined ? 24 : 100
 
   test(`${count} children at once, each with its own scopes: all admitted, no request, one device in the store`, async () => {
     const { identity, store, gateway } = await startInstall()

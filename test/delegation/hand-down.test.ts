@@ -12,7 +12,6 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openIdentity } from '@holdfast/identity'
 import { leaveDelegation, spawnAgent } from '@holdfast/spawner'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../gateway/manual-clock.ts'
@@ -67,9 +66,14 @@ describe('what is handed down over a pipe', () => {
     expect(env.HOLDFAST_DIR_HOLDFAST).toBe(directory)
   })
 
-  test('with the marker and nothing to read there is no falling back to the key that is there', async () => {
-    const directory = freshFolder()
-    await openIdentity({ directory })
+  test('with the marker and nothing to read there is no falling back to the key that is there, even where it is named', async () => {
+    const { identity, directory } = await startInstall()
+    const start = (env: Readonly<Record<string, string>>) => {
+      const merged = { ...process.env, HOLDFAST_DIR_HOLDFAST: directory, ...env }
+      return reporting(
+        spawn(process.execPath, [...program('child'), 'named'], { env: merged, ...QUIET }),
+      ).next()
+    }
     const losses = {
       'fd:3': 'descriptor',
       'fd:0': 'descriptor',
@@ -77,13 +81,12 @@ describe('what is handed down over a pipe', () => {
       'file:/nowhere/at/all': 'file-absent',
     }
     const reports = await Promise.all(
-      Object.keys(losses).map(async marker => {
-        const env = { ...process.env, HOLDFAST_DIR_HOLDFAST: directory, HOLDFAST_DELEGATION_HOLDFAST: marker }
-        return reporting(spawn(process.execPath, program('child'), { env, ...QUIET })).next()
-      }),
+      Object.keys(losses).map(marker => start({ HOLDFAST_DELEGATION_HOLDFAST: marker })),
     )
     const unavailable = Object.values(losses).map(reason => ({ code: 'DELEGATION_UNAVAILABLE', reason }))
     expect(reports).toMatchObject(unavailable)
+    // Negative control: without the marker the same child is the device.
+    expect(await start({})).toMatchObject({ deviceId: identity.id })
   })
 
   test('two that read the same pipe: the second finds its end, and says so', async () => {

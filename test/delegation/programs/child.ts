@@ -27,8 +27,12 @@ function failed(error: unknown): object {
 try {
   // May it see the install's key?
   if (mode === 'look') say({ keyIsSeen: existsSync(join(wished[0] ?? '', 'device', 'key.json')) })
-  const scopes = mode === 'ask' ? wished : undefined
-  const connection = await connectToGateway({ reconnect: false, ...(scopes !== undefined && { scopes }) })
+  const connection = await connectToGateway({
+    reconnect: false,
+    ...(mode === 'ask' && { scopes: wished }),
+    // As a program says it that knows nothing of rights of its own.
+    ...(mode === 'named' && { app: 'holdfast', role: 'operator', scopes: ['operator.read'] }),
+  })
   connection.on('delegation.expiring', payload => say({ event: 'delegation.expiring', payload }))
   say({ pid: process.pid, deviceId: connection.deviceId, scopes: connection.scopes })
   if (mode === 'nest') {
