@@ -47,6 +47,13 @@ async function connected(
   return connection
 }
 
+/** For a refusal that could pass by waiting: it is told at once. */
+function connectAtOnce(install: Install, delegation: Given): Promise<unknown> {
+  const { url, gatewayId } = install.gateway
+  const wish = { role: 'operator', scopes: ['operator.read'] }
+  return connectToGateway({ delegation, url, gatewayId, ...wish, connectTimeoutMs: 0 })
+}
+
 async function refusalOf(connecting: Promise<unknown>): Promise<Record<string, unknown>> {
   const error = await connecting.then(
     () => null,
@@ -168,12 +175,6 @@ describe('a delegated connection', () => {
     await second.close()
     await connected(install, parent)
   })
-
-  function connectAtOnce(install: Install, delegation: Given): Promise<unknown> {
-    const { url, gatewayId } = install.gateway
-    const wish = { role: 'operator', scopes: ['operator.read'] }
-    return connectToGateway({ delegation, url, gatewayId, ...wish, connectTimeoutMs: 0 })
-  }
 })
 
 describe('the end of a delegated connection', () => {
@@ -196,9 +197,9 @@ describe('the end of a delegated connection', () => {
       const subject = what === 'a branch' ? child.identity.id : (first?.delegationId ?? '')
       if (what === 'device') await store.revokeDevice(identity.id, { by })
       else await store.revokeDelegation(identity.id, { by, subject })
-      const code = what === 'device' ? 'device revoked' : 'delegation revoked'
+      const reason = what === 'device' ? 'device revoked' : 'delegation revoked'
       for (const connection of connections)
-        expect(await connection.closed).toMatchObject({ code: 4001, reason: code })
+        expect(await connection.closed).toMatchObject({ code: 4001, reason })
       if (what === 'device') expect(await sibling.closed).toMatchObject({ code: 4001 })
       else await sibling.call('health')
       const again = await refusalOf(connected(install, grandchild))

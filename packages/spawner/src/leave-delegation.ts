@@ -35,7 +35,11 @@ export function leaveDelegation(options: LeaveDelegationOptions): LeftDelegation
   const { path, pathInChild = path, ownerUid } = options
   if (!isAbsolute(path)) throw new TypeError('path must be absolute')
   const { app, bundle } = makeHandDown(options)
-  leaveFile(path, bundle, ownerUid)
+  try {
+    leaveFile(path, bundle, ownerUid)
+  } finally {
+    bundle.fill(0)
+  }
   return {
     environment: { [markerName(app)]: formatMarker({ kind: 'file', path: pathInChild }) },
     remove: () => removeIfThere(path),

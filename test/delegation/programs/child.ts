@@ -39,13 +39,12 @@ try {
     const [depth = '0', ...narrower] = wished
     const args = [...process.execArgv, import.meta.filename]
     const own = depth === '0' ? ['connect'] : ['nest', String(Number(depth) - 1), ...narrower]
-    const options = {
+    spawnAgent(process.execPath, [...args, ...own], {
       connection,
       scopes: narrower,
       depth: Number(depth),
-      stdio: ['ignore', 'inherit', 'inherit'] as const,
-    }
-    spawnAgent(process.execPath, [...args, ...own], { ...options, stdio: [...options.stdio] })
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
   }
   if (mode === 'call') {
     for (const method of wished) {

@@ -37,6 +37,7 @@ export async function connectDelegated(
     surroundings.platform,
     surroundings.version,
   )
+  let clockAheadMs = 0
   const reach = async (
     patience: Patience,
     failures: number,
@@ -46,7 +47,6 @@ export async function connectDelegated(
     clockAheadMs = admitted.clockAheadMs
     return admitted
   }
-  let clockAheadMs = 0
   const admitted = await reach(patienceToConnect(plan), 0, options.signal)
   const connection = openConnection(admitted, {
     plan,

@@ -15,7 +15,7 @@ import type { DelegationLoss } from '../errors.ts'
 import { MAX_BUNDLE_BYTES } from './delegation-bundle.ts'
 import { surroundings } from './surroundings.ts'
 
-/** A new file that only its owner can read. The bytes are zeroed. @throws the system's error, and no file is left */
+/** A new file that only its owner can read. @throws the system's error, and no file is left */
 export function leaveFile(path: string, bytes: Buffer, ownerUid: number | undefined): void {
   const fd = openSync(path, 'wx', 0o600)
   try {
@@ -27,7 +27,6 @@ export function leaveFile(path: string, bytes: Buffer, ownerUid: number | undefi
     throw error
   } finally {
     closeSync(fd)
-    bytes.fill(0)
   }
 }
 
