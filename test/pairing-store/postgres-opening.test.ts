@@ -62,6 +62,25 @@ describe('opening a store on PostgreSQL', () => {
     await expect(store.putGatewayToken(newToken())).rejects.toMatchObject(newer)
   })
 
+  test('a store of the version before is brought to this one by whoever opens it first, and what is in it stays', async () => {
+    const url = await server.borrowDatabase()
+    const name = new URL(url).pathname.slice(1)
+    const fresh = await open({ url })
+    await fresh.putGatewayToken(newToken())
+    const read = (statement: string) => server.run(name, statement)
+    // Made with the tables, whose columns are given the order of bytes after that; or beside them.
+    const order =
+      'select collname from pg_index, unnest(indcollation) as each(id) join pg_collation on oid = each.id ' +
+      `where indexrelid = 'holdfast.device_name'::regclass`
+    const before = await read('select version from holdfast.schema_version')
+    expect(await read(order)).toEqual([{ collname: 'C' }, { collname: 'C' }])
+    await read('drop index holdfast.device_name; update holdfast.schema_version set version = 6')
+    const stores = await Promise.all(Array.from({ length: 4 }, () => open({ url })))
+    expect(await read('select version from holdfast.schema_version')).toEqual(before)
+    expect(await read(order)).toEqual([{ collname: 'C' }, { collname: 'C' }])
+    for (const store of stores) expect(await store.findAuditHead()).toEqual(await fresh.findAuditHead())
+  })
+
   test('the server itself refuses to change, drop or empty the audit log', async () => {
     const url = await server.borrowDatabase()
     const store = await open({ url })
