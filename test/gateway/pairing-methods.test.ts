@@ -150,6 +150,30 @@ describe('device.pair.list', () => {
     expect(seen).toContain(stays.id)
   })
 
+  test('is searched by how a name or an id begins, page by page', async () => {
+    const peer = await pairer()
+    const ids: string[] = []
+    for (const displayName of ['Desk 1', 'desk 2', 'phone']) {
+      const identity = createEphemeralIdentity()
+      await connected({ identity, token: TOKEN, client: { displayName } })
+      ids.push(identity.id)
+    }
+    const find = async (params: RawFrame) => (await call(peer, 'device.pair.list', params)).payload
+    const paired = [{ deviceId: ids[0] }]
+    const first = await find({ search: 'DESK', limit: 1 })
+    expect(first).toMatchObject({ paired, next: expect.any(String) })
+    const rest = await find({ search: 'DESK', limit: 1, after: first['next'] })
+    expect(rest).toMatchObject({ paired: [{ deviceId: ids[1] }], next: null })
+    expect(await find({ search: ids[2]?.slice(0, 20) })).toMatchObject({ paired: [{ deviceId: ids[2] }] })
+    expect(await find({ search: '%' })).toMatchObject({ paired: [] })
+    for (const params of [{ search: 1 }, { search: 'desk', after: 'x' }, { after: first['next'] }]) {
+      expect(await call(peer, 'device.pair.list', params)).toMatchObject({
+        ok: false,
+        error: { code: 'INVALID_REQUEST' },
+      })
+    }
+  })
+
   test('needs operator.pairing, or what implies it', async () => {
     const identity = createEphemeralIdentity()
     const reader = await connected({ identity, token: TOKEN, scopes: ['operator.write'] })

@@ -1,5 +1,5 @@
 import { type DeviceId, parseDeviceId } from '@holdfast/identity'
-import { type DeviceRecord, type PairingStore, scopeReader } from '@holdfast/pairing-store'
+import { type DeviceRecord, type PairingStore, parseDeviceCursor, scopeReader } from '@holdfast/pairing-store'
 import { isText, type Params, readParams } from './call-params.ts'
 import {
   actorOf,
@@ -45,7 +45,7 @@ export function pairingMethods(
     handle: (params, { connection }) => handle(readParams(params, known), connection),
   })
   return {
-    'device.pair.list': method(params => list(store, options, params), ['limit', 'after']),
+    'device.pair.list': method(params => list(store, options, params), ['limit', 'after', 'search']),
     'device.pair.approve': method(
       (params, connection) => approve(store, params, connection),
       ['requestId', 'expectedDigest'],
@@ -69,14 +69,17 @@ export function pairingMethods(
 async function list(
   store: PairingStore,
   { connectedDevices }: PairingMethodsOptions,
-  { limit = MOST_DEVICES, after }: Params,
+  { limit = MOST_DEVICES, after, search = '' }: Params,
 ): Promise<unknown> {
   if (typeof limit !== 'number' || !Number.isSafeInteger(limit) || limit < 1 || limit > MOST_DEVICES) {
     throw invalid('limit')
   }
-  if (after !== undefined && (!isText(after) || parseDeviceId(after) === null)) throw invalid('after')
+  if (!isText(search)) throw invalid('search')
+  const parseCursor = search === '' ? parseDeviceId : parseDeviceCursor
+  if (after !== undefined && (typeof after !== 'string' || parseCursor(after) === null))
+    throw invalid('after')
   const requests = await store.listRequests({ limit: 1_000 })
-  const devices = await store.listDevices({ limit, ...(after !== undefined && { after }) })
+  const devices = await store.listDevices({ limit, search, ...(after !== undefined && { after }) })
   const scopesOf = scopeReader(await store.getSettings())
   const connected = connectedDevices?.() ?? null
   const paired: unknown[] = []

@@ -69,6 +69,13 @@ export function searchContract(openStore: OpenStore): void {
       for (const limit of [1, 3, 5, 100]) expect(await find(started.store, 'a', limit)).toEqual(wanted)
     })
 
+    test('a page may end at the longest name there is', async () => {
+      const started = await startStore(openStore)
+      const name = '\u{1f98a}'.repeat(40)
+      const ids = [await named(started, name), await named(started, name)].sort()
+      expect(await find(started.store, name, 1)).toEqual(ids)
+    })
+
     test('whoever is called something else between two pages is missed there; nobody else is', async () => {
       const started = await startStore(openStore)
       for (let count = 0; count < 6; count += 1) await named(started, 'host')

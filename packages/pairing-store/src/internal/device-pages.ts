@@ -21,9 +21,12 @@ interface Range {
 /** What no name has in it, and comes after all that names have. */
 const PAST_NAMES = '\u{10ffff}'
 const NO_IDS: Range = { from: '', to: '' }
+/** An id, and a name of 40 characters of 4 bytes in base64url. */
+const LONGEST_CURSOR = 64 + 1 + 214
 
 /** A cursor that {@link readDevicePage} gave, or `null`. */
 export function parseDeviceCursor(text: string): DeviceCursor | null {
+  if (text.length > LONGEST_CURSOR) return null
   const [, id, name] = /^([^.]*)(?:\.([\w-]+))?$/.exec(text) ?? []
   const deviceId = parseDeviceId(id ?? '')
   if (deviceId === null) return null
