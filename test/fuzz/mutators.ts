@@ -159,12 +159,14 @@ function changed(value: unknown, change: TreeChange): unknown {
   const places = placesIn(value)
   const place = places[change.at % places.length]
   const other = places[change.from % places.length]
-  if (place === undefined || other === undefined) return change.value
+  // A copy, since a later change may be to it, and others are given the same one.
+  const inserted = structuredClone(change.value)
+  if (place === undefined || other === undefined) return inserted
   const { holder, key } = place
   const member = memberOf(holder, key)
   switch (change.kind) {
     case 'replace':
-      setMember(holder, key, change.value)
+      setMember(holder, key, inserted)
       break
     case 'remove':
       Reflect.deleteProperty(holder, key)
@@ -180,7 +182,7 @@ function changed(value: unknown, change: TreeChange): unknown {
       setMember(holder, key, structuredClone(memberOf(other.holder, other.key)))
       break
     case 'add':
-      setMember(holder, Array.isArray(holder) ? String(holder.length) : change.name, change.value)
+      setMember(holder, Array.isArray(holder) ? String(holder.length) : change.name, inserted)
       break
     case 'text':
       if (typeof member === 'string')
