@@ -6,6 +6,7 @@ import { createEphemeralIdentity } from '@holdfast/identity'
 import { openPostgresStore } from '@holdfast/pairing-store'
 import { attempt } from '../../pairing-store/attempts.ts'
 import { machineMs } from '../machine-time.ts'
+import { quantiles } from '../quantiles.ts'
 
 const [url = '', token = '', countText = '0', roundsText = '0'] = process.argv.slice(2)
 const [listeners, rounds] = [Number(countText), Number(roundsText)]
@@ -39,7 +40,7 @@ for (let round = -1; round < rounds; round += 1) {
   })
   if (round >= 0) times.push(...heard.map(each => each - startedMs))
 }
-console.log(JSON.stringify(times))
+console.log(JSON.stringify(quantiles(times)))
 process.exit(0)
 
 /** Does something that all hear of, and waits until they have. */
