@@ -1,15 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import process from 'node:process'
-import { createInterface } from 'node:readline'
 import { createEphemeralIdentity } from '@holdfast/identity'
 import { createRealHome, startRealGateway } from '../openclaw/real-gateway.ts'
 import { commandFile } from '../openclaw/real-versions.ts'
 import type { Table } from './measure.ts'
+import { startPeer } from './peer.ts'
 import { BENCH_TOKEN } from './programs/gate-seed.ts'
 
-const PROGRAMS = join(import.meta.dirname, 'programs')
 const FAMILIES = ['v3', 'holdfast/1'] as const
 const DEVICES = [0, 1_000, 100_000, 1_000_000] as const
 /** Handshakes in a round, by how many are under way at once. */
@@ -23,28 +19,19 @@ const MOST_COST_MICROS = 40
 const LEAST_RATIO = 0.8
 
 /** A server in a process of its own. */
-interface Server {
+interface Server extends Address {
+  usage(): Promise<{ readonly cpuMicros: number; readonly rssBytes: number }>
+  end(): Promise<void>
+}
+
+interface Address {
   readonly port: number
   readonly gatewayId: string
-  usage(): Promise<{ readonly cpuMicros: number; readonly rssBytes: number }>
-  end(): void
 }
 
 async function startServer(...words: readonly string[]): Promise<Server> {
-  const args = ['--conditions=source', join(PROGRAMS, 'gate-server.ts'), ...words]
-  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const { stdin, stdout } = child
-  if (stdin === null || stdout === null) throw new TypeError('a server without its streams')
-  const lines = createInterface({ input: stdout })[Symbol.asyncIterator]()
-  const next = async () => JSON.parse(String((await lines.next()).value))
-  return {
-    ...(await next()),
-    usage: () => {
-      stdin.write('\n')
-      return next()
-    },
-    end: () => stdin.end(),
-  }
+  const peer = await startPeer<Address>('gate-server', ...words)
+  return { ...peer.ready, usage: () => peer.ask(''), end: peer.end }
 }
 
 interface Round {
@@ -75,18 +62,15 @@ async function playRound(
  * @param onWarm called when it is about to begin with what is measured
  */
 async function play(
-  { port, gatewayId }: Pick<Server, 'port' | 'gatewayId'>,
+  { port, gatewayId }: Address,
   { family, parallel, count, warmUp }: Play,
   onWarm: () => Promise<void> = async () => undefined,
 ): Promise<Omit<Round, 'cpuMicros'>> {
   const words = [port, gatewayId, family, parallel, count, warmUp].map(String)
-  const args = ['--conditions=source', join(PROGRAMS, 'gate-client.ts'), ...words]
-  const client = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]()
-  await lines.next()
+  const client = await startPeer<null>('gate-client', ...words)
   await onWarm()
-  client.stdin.end('\n')
-  const { tookMs, times } = JSON.parse(String((await lines.next()).value)) as Played
+  const { tookMs, times } = await client.ask<Played>('')
+  await client.end()
   return { perSecond: (count / tookMs) * 1_000, times }
 }
 
@@ -164,8 +148,8 @@ export async function measureGate(): Promise<Table> {
           holds ? 'kept' : '**missed**',
         ])
       }
-      servers.ours.end()
-      servers.bare.end()
+      await servers.ours.end()
+      await servers.bare.end()
     }
   }
   rows.push(...(await rowsOfOpenClaw()))

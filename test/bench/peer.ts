@@ -8,7 +8,15 @@ import { programPath } from '../support/processes.ts'
 /**
  * What is measured for its memory runs as it is published, as JavaScript: what reads TypeScript would take a third of it.
  */
-const COMPILED = ['store-at-size', 'fleet-gateway', 'handshakes', 'cut-by-revocation', 'fan-out']
+const COMPILED = [
+  'store-at-size',
+  'fleet-gateway',
+  'handshakes',
+  'cut-by-revocation',
+  'fan-out',
+  'gate-server',
+  'gate-client',
+]
 
 /** A program of the benchmarks that answers each line with one line of JSON, and ends with its input. */
 export interface Peer<Ready> {

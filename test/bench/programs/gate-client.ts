@@ -1,5 +1,5 @@
 // Shakes hands with a server, so many times and so many at once, over the leanest WebSocket that will do, so that the server
-// is what is measured. Warms up, prints an empty line and waits for one; then prints the time of each handshake, from
+// is what is measured. Warms up, prints `null` and waits for a line; then prints the time of each handshake, from
 // dialling to hello, in ms.
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
@@ -26,7 +26,7 @@ const UPGRADE = [
 
 // Unmeasured: until they are compiled, the functions of both sides take several times as long.
 await play(Number(warmUp))
-console.log('')
+console.log('null')
 for await (const _ of process.stdin) break
 const startedMs = performance.now()
 const times = await play(Number(count))
