@@ -152,7 +152,8 @@ describe('what is left in a file', () => {
     const folder = freshFolder()
     const path = join(folder, 'delegation')
     const made = leaveDelegation({ identity, ...WISH, path })
-    expect(statSync(path).mode & 0o777).toBe(0o600)
+    // Windows has no modes: there the access list of the folder counts.
+    if (process.platform !== 'win32') expect(statSync(path).mode & 0o777).toBe(0o600)
     change(path, folder)
     const env = { ...process.env, ...made.environment, HOLDFAST_DIR_HOLDFAST: directory }
     const start = () =>

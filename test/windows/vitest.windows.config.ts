@@ -22,6 +22,7 @@ export default defineConfig({
       'test/handshake/**/*.test.ts',
       'test/pairing-store/**/*.test.ts',
       'test/spawner/**/*.test.ts',
+      'test/delegation/**/*.test.ts',
     ],
     exclude: [...configDefaults.exclude, ...POSIX_ONLY],
     globalSetup: ['test/support/compiled-programs.ts'],

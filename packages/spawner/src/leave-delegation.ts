@@ -7,7 +7,10 @@ import { makeHandDown } from './internal/hand-down.ts'
 
 /** What a child is given where it inherits no pipe. */
 export interface LeaveDelegationOptions extends Omit<DelegatedOptions, 'renew'> {
-  /** An absolute path where nothing is yet, in a folder that nobody else can write. */
+  /**
+   * An absolute path where nothing is yet, in a folder that nobody else can write. On Windows nobody else may be able to read
+   * in it either: a new file there is as open as its folder.
+   */
   readonly path: string
   /** The path by which the child sees it, where that is another one. @defaultValue `path` */
   readonly pathInChild?: string | undefined
