@@ -54,7 +54,6 @@ export const NOT_ON_WINDOWS: readonly NotOnWindows[] = [
   {
     suite: 'test/delegation/hand-down.test.ts',
     title: 'is not read where it is a link',
-    reason:
-      'in Wine nobody may make a link',
+    reason: 'in Wine nobody may make a link',
   },
 ]
