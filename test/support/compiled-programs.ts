@@ -1,5 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { globSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin, type Rolldown } from 'vite'
@@ -7,6 +16,7 @@ import { compileCache } from './processes.ts'
 
 const TOP = fileURLToPath(new URL('../..', import.meta.url))
 const CACHE = join(TOP, 'node_modules', '.cache', 'holdfast-compiled')
+const KEPT_MS = 7 * 24 * 60 * 60 * 1_000
 
 /** What the tests start again and again, hundreds of times in one run. */
 const PROGRAMS = [
@@ -77,8 +87,20 @@ function keep(output: Rolldown.RolldownOutput['output']): string {
   }
   try {
     renameSync(unfinished, folder)
-  } catch {
+  } catch (error) {
     rmSync(unfinished, { recursive: true })
+    // Another run, or an earlier one, has written the very same.
+    if (!existsSync(folder)) throw error
   }
+  removeOldBeside(folder)
   return folder
+}
+
+/** What sources of days ago were made into. */
+function removeOldBeside(folder: string): void {
+  for (const name of readdirSync(CACHE)) {
+    const path = join(CACHE, name)
+    const madeAtMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+    if (path !== folder && Date.now() - madeAtMs > KEPT_MS) rmSync(path, { recursive: true, force: true })
+  }
 }
