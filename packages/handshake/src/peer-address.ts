@@ -1,8 +1,4 @@
-import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-loopback.addAddress('::1', 'ipv6')
+import { isIPv4, isIPv6, SocketAddress } from 'node:net'
 
 /**
  * The one spelling of an IP literal: an IPv4-mapped IPv6 address is its IPv4 address; other IPv6 is compressed, in lower
@@ -19,6 +15,5 @@ export function canonicalAddress(text: string): string | null {
 
 /** Is this canonical address one of this machine's own (`127.0.0.0/8`, `::1`)? */
 export function isLoopbackAddress(canonical: string): boolean {
-  if (isIPv4(canonical)) return loopback.check(canonical, 'ipv4')
-  return isIPv6(canonical) && loopback.check(canonical, 'ipv6')
+  return canonical === '::1' || (isIPv4(canonical) && canonical.startsWith('127.'))
 }
