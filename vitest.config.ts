@@ -13,7 +13,7 @@ export default defineConfig({
     // The long lane plays twenty rounds and more of each in one test.
     testTimeout: process.env['HOLDFAST_LONG'] === undefined ? 120_000 : 900_000,
     hookTimeout: 60_000,
-    // Two at a time: most of a file's time is spent waiting for the processes that it starts.
-    maxWorkers: 2,
+    // Three at a time: much of a file's time is spent waiting for the processes that it starts.
+    maxWorkers: 3,
   },
 })
