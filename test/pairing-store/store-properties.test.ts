@@ -262,5 +262,6 @@ test('M18 control: a model in which what was granted comes back with a reinstate
     }
   }
   const property = isModelled(() => new Forgiving(START_MS), new Set())
-  expect((await fc.check(property, { numRuns: 200, endOnFailure: true })).failed).toBe(true)
+  // Of random sequences one in a hundred tells it: with this seed it is the sixth, so that the control fails by no bad luck.
+  expect((await fc.check(property, { numRuns: 200, endOnFailure: true, seed: 1 })).failed).toBe(true)
 })
