@@ -5,6 +5,7 @@ import { commandFile } from '../openclaw/real-versions.ts'
 import type { Table } from './measure.ts'
 import { startPeer } from './peer.ts'
 import { BENCH_TOKEN } from './programs/gate-seed.ts'
+import { type Quantiles, quantiles } from './quantiles.ts'
 
 const FAMILIES = ['v3', 'holdfast/1'] as const
 const DEVICES = [0, 1_000, 100_000, 1_000_000] as const
@@ -89,32 +90,17 @@ interface Played {
   readonly times: readonly number[]
 }
 
-interface Result {
+interface Result extends Quantiles {
   readonly perSecond: number
-  readonly p50: number
-  readonly p99: number
   readonly cpuMicros: number
 }
 
 function resultOf(rounds: readonly Round[]): Result {
-  const times = rounds.flatMap(round => round.times)
   return {
-    perSecond: quantile(
-      rounds.map(round => round.perSecond),
-      0.5,
-    ),
-    p50: quantile(times, 0.5),
-    p99: quantile(times, 0.99),
-    cpuMicros: quantile(
-      rounds.map(round => round.cpuMicros),
-      0.5,
-    ),
+    ...quantiles(rounds.flatMap(round => round.times)),
+    perSecond: quantiles(rounds.map(round => round.perSecond)).p50,
+    cpuMicros: quantiles(rounds.map(round => round.cpuMicros)).p50,
   }
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((left, right) => left - right)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
 /** Handshakes with the gate, beside a bare server doing the same cryptography, in turns. */
@@ -182,7 +168,7 @@ async function rowsOfOpenClaw(): Promise<readonly (readonly string[])[]> {
       const count = COUNTS[parallel] / 2
       const server = { port: gateway.port, gatewayId: createEphemeralIdentity().id }
       const { perSecond, times } = await play(server, { family: 'v3', parallel, count, warmUp: 100 })
-      const [p50, p99] = [0.5, 0.99].map(share => quantile(times, share).toFixed(2))
+      const { p50, p99 } = quantiles(times)
       const nothing = ['–', '–', '–']
       rows.push([
         `OpenClaw ${version}, v3`,
@@ -190,8 +176,8 @@ async function rowsOfOpenClaw(): Promise<readonly (readonly string[])[]> {
         String(parallel),
         perSecond.toFixed(0),
         '–',
-        `${p50}`,
-        `${p99}`,
+        p50.toFixed(2),
+        p99.toFixed(2),
         ...nothing,
       ])
     }
