@@ -7,6 +7,7 @@ import { type MixedOutcome, runOn, type System, startMixed } from './windows-pro
 const opener = new URL('./programs/open-somewhere.ts', import.meta.url)
 const unguarded = new URL('./programs/open-unguarded-somewhere.ts', import.meta.url)
 const reader = new URL('./programs/read-while-held.ts', import.meta.url)
+const returner = new URL('./programs/give-back-while-read.ts', import.meta.url)
 const replacer = new URL('./programs/replace.ts', import.meta.url)
 
 /** By turns with the lock and without. */
@@ -83,6 +84,11 @@ describe('Windows', () => {
       later: id,
     })
     expect(JSON.parse(readFileSync(join(directory, 'device', 'key.json'), 'utf8')).deviceId).toBe(id)
+  })
+
+  test('F20: the lock is given back though somebody reads its mark just then, and nothing of it stays', async () => {
+    const outcome = await runOn('windows', returner, pathOf => [pathOf(join(freshFolder(), 'state'))])
+    expect(answersOf([outcome])).toMatchObject([{ readers: 1, left: null }])
   })
 
   test('F33: a file that readers have open all the time is replaced all the same, and never seen in part', async () => {
