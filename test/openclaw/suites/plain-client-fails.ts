@@ -51,7 +51,8 @@ export function plainClientFails(release: Release): void {
         const before = await booksOf(release.gateway)
         const answers = await Promise.all(
           Array.from({ length: 16 }, (_, index) => {
-            const scopes = [index % 2 === 0 ? 'operator.read' : 'operator.write']
+            // Neither implies the other, so that whoever is second is refused, whoever that is.
+            const scopes = [index % 2 === 0 ? 'operator.read' : 'operator.approvals']
             return plainAttempt(plainKeyOf(directory), { ...wish, scopes })
           }),
         )
