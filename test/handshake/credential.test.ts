@@ -10,8 +10,11 @@ import { NO_AUTH } from './connect-frame.ts'
 
 const TOKEN = 'gateway-secret'
 const DEVICE_TOKEN = `${DEVICE_TOKEN_PREFIX}secret`
-const select = (auth: Partial<typeof NO_AUTH>) =>
-  selectCredential({ ...NO_AUTH, ...auth }, text => text === TOKEN)
+const GATEWAY_TOKEN = {
+  matches: (presented: string) => presented === TOKEN,
+  commitment: gatewayTokenCommitment(TOKEN),
+}
+const select = (auth: Partial<typeof NO_AUTH>) => selectCredential({ ...NO_AUTH, ...auth }, GATEWAY_TOKEN)
 
 describe('the one credential that counts', () => {
   const gatewayToken = { kind: 'gateway-token', commitment: gatewayTokenCommitment(TOKEN) }
@@ -42,7 +45,9 @@ describe('the one credential that counts', () => {
   })
 
   test('a gateway token that begins like a device token still is one', () => {
-    expect(selectCredential({ ...NO_AUTH, token: DEVICE_TOKEN }, () => true).kind).toBe('gateway-token')
+    expect(
+      selectCredential({ ...NO_AUTH, token: DEVICE_TOKEN }, { ...GATEWAY_TOKEN, matches: () => true }).kind,
+    ).toBe('gateway-token')
   })
 
   test('the commitment names a token and does not hold it', () => {

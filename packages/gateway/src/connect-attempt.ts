@@ -53,7 +53,7 @@ export function readAttempt(params: ConnectParams, wish: Wish, socket: ConnectSu
   const claimedDeviceId = parseDeviceId(params.device?.id)
   if (params.family === 'openclaw') {
     const proof = verifyOpenClawProof(params, { roles: policy.roles, nonce, nowMs: socket.nowMs })
-    const credential = selectCredential(params.auth, presented => token.matches(presented))
+    const credential = selectCredential(params.auth, token)
     const attempt = { ...common, proof, credential, claimedDeviceId, handsOutToken: true }
     return { attempt, answerFor: () => null }
   }

@@ -36,6 +36,9 @@ import { socketClassOf } from './upgrade.ts'
 /** Which rule refuses: of the upgrade and budget rules, or of the admission rules. */
 type RefusingRule = RuleId | '0' | '1'
 
+// ws has closed the socket by itself, with the code of what was wrong in its bytes; the close event follows.
+const ignoreError = (): void => undefined
+
 /** Bytes of frame headers and pings around the one frame that may come before authentication. */
 const FRAMING_BYTES = 1_024
 
@@ -44,8 +47,6 @@ const FRAMING_BYTES = 1_024
  * or an error; the peer is told by then.
  */
 export class ConnectHandshake {
-  /** Rejects with {@link GatewayError} `PEER_REFUSED` or `PEER_LEFT`. */
-  readonly outcome: Promise<LiveConnection>
   readonly #desk: Desk
   readonly #socket: WebSocket
   readonly #raw: Duplex | null
@@ -55,8 +56,8 @@ export class ConnectHandshake {
   readonly #challengedAtMs: number
   /** Names this socket from its beginning on, so that a refusal can be asked about, too. */
   readonly #connectionId = randomUUID()
-  #admitted: (connection: LiveConnection) => void = () => undefined
-  #refused: (error: GatewayError) => void = () => undefined
+  #outcome: LiveConnection | GatewayError | null = null
+  #onOutcome: (() => void) | null = null
   #state: 'challenged' | 'deciding' | 'answering' | 'over' = 'challenged'
   #rawBytes = 0
   #callId: string | null = null
@@ -71,14 +72,8 @@ export class ConnectHandshake {
     this.#origin = peer.origin
     this.#end = peer.end
     this.#challengedAtMs = desk.clock.nowMs()
-    this.outcome = new Promise((resolve, reject) => {
-      this.#admitted = resolve
-      this.#refused = reject
-    })
-    // Only `accept` has somebody who waits for it.
-    this.outcome.catch(() => undefined)
     this.#raw?.prependListener('data', this.#countBytes)
-    socket.on('error', this.#onError)
+    socket.on('error', ignoreError)
     socket.on('close', this.#onClose)
     socket.on('message', this.#onMessage)
     const { handshakeMs } = desk.limits
@@ -88,6 +83,22 @@ export class ConnectHandshake {
     desk.budgets.take(socketClassOf(peer.origin), this)?.refuse({ code: 'sockets-full' }, '0')
     const payload = { nonce: this.#nonce, ts: this.#challengedAtMs }
     socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload }))
+  }
+
+  /** How it ended. @throws {@link GatewayError} `PEER_REFUSED` or `PEER_LEFT` */
+  async outcome(): Promise<LiveConnection> {
+    if (this.#outcome === null) {
+      await new Promise<void>(resolve => {
+        this.#onOutcome = resolve
+      })
+    }
+    if (this.#outcome instanceof LiveConnection) return this.#outcome
+    throw this.#outcome
+  }
+
+  #settle(outcome: LiveConnection | GatewayError): void {
+    this.#outcome = outcome
+    this.#onOutcome?.()
   }
 
   /** Refuses, and tells the peer: by the answer to its call, or by an event where it has made none that can be read. */
@@ -160,7 +171,7 @@ export class ConnectHandshake {
       { clock, graceMs: limits.closeGraceMs },
     )
     this.#leave()
-    this.#refused(new GatewayError('PEER_REFUSED', { refusal, rule }))
+    this.#settle(new GatewayError('PEER_REFUSED', { refusal, rule }))
   }
 
   /** Its place before authentication is kept until a refused socket is closed: closing slowly must not be free. */
@@ -179,9 +190,6 @@ export class ConnectHandshake {
     else this.refuse({ code: 'frame-too-large', limitBytes: connectBytes }, '0')
   }
 
-  // ws has closed the socket by itself, with the code of what was wrong in its bytes; the close event follows.
-  readonly #onError = (): void => undefined
-
   readonly #onClose = (closeCode: number): void => {
     this.#desk.budgets.release(this)
     this.#desk.waiting.release(this)
@@ -189,7 +197,7 @@ export class ConnectHandshake {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#leave()
-    this.#refused(new GatewayError('PEER_LEFT', { closeCode }))
+    this.#settle(new GatewayError('PEER_LEFT', { closeCode }))
   }
 
   readonly #onMessage = (data: RawData, isBinary: boolean): void => {
@@ -342,7 +350,7 @@ export class ConnectHandshake {
     if (deviceId !== null) desk.store.noteSeen(deviceId)
     // A change that came while the facts were read or the hello was made: the rules are asked again.
     if (session.stale) void desk.sessions.review(session)
-    this.#admitted(connection)
+    this.#settle(connection)
   }
 
   /** Before the store is asked: it might hand out a token, which nobody would get. */

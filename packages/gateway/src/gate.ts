@@ -198,7 +198,7 @@ class WebSocketGate implements Gate {
       closeSocket(socket, { code: closeCode, reason: closeReason }, this.#patience)
       throw new GatewayError('PEER_REFUSED', { refusal: decision.refusal, rule: '1' })
     }
-    return this.#begin(socket, { origin: decision.origin, raw: null, end: peer.local ?? null }).outcome
+    return this.#begin(socket, { origin: decision.origin, raw: null, end: peer.local ?? null }).outcome()
   }
 
   onConnection(listener: (connection: Connection) => void): () => void {

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { gatewayTokenCommitment, gatewayTokenMacKey, verifyTranscriptMac } from '@holdfast/handshake'
 import type { PairingStore } from '@holdfast/pairing-store'
 import { GatewayError } from './errors.ts'
@@ -57,10 +57,16 @@ export class CurrentToken {
    * @throws {@link GatewayError} `GATEWAY_TOKEN_WEAK`, `GATEWAY_TOKEN_UNREADABLE`; and the store's errors, in which case the
    * next reading tries again.
    */
-  async read(): Promise<TokenReading> {
+  read(): Promise<TokenReading> {
+    // What was given as text stays as it is.
+    const known = typeof this.#source === 'string' ? this.#reading : null
+    return known ?? this.#readAnew()
+  }
+
+  async #readAnew(): Promise<TokenReading> {
     const ask = ++this.#asks
     const token = await this.#ask()
-    if (ask < this.#firstValid) return this.#reading ?? this.read()
+    if (ask < this.#firstValid) return this.#reading ?? this.#readAnew()
     const reading = token === this.#token ? this.#reading : null
     if (reading === null) checkTokenStrength(token)
     this.#firstValid = ask
@@ -113,5 +119,5 @@ export class CurrentToken {
 }
 
 function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest()
+  return hash('sha256', token, 'buffer')
 }

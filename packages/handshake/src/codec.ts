@@ -10,12 +10,14 @@ import {
   nested,
   optional,
   readObject,
+  shapeOf,
   text,
 } from './internal/fields.ts'
 import { readHoldfastClaim } from './internal/holdfast-fields.ts'
 import type {
   AuthClaim,
   CallFrame,
+  ClientClaim,
   ConnectParams,
   EventFrame,
   OpenClawConnect,
@@ -44,7 +46,14 @@ const name = text(NAME_PATTERN)
 const metadata = text(METADATA_PATTERN)
 const secret = text(SECRET_PATTERN)
 
-const clientShape = {
+const callShape = shapeOf({
+  type: text(/^req$/),
+  id: callId,
+  method: text(/^[\x21-\x7e]{1,128}$/),
+  params: optional((params: unknown) => params, null),
+})
+
+const clientShape = shapeOf({
   id: name,
   mode: name,
   version: anyText(128),
@@ -55,26 +64,26 @@ const clientShape = {
   buildId: ignored,
   modelIdentifier: ignored,
   timeZone: ignored,
-}
+})
 
-const deviceShape = {
+const deviceShape = shapeOf({
   id: anyText(128),
   publicKey: anyText(512),
   signature: anyText(128),
   signedAt: integer(0),
   nonce: optional(anyText(128), null),
-}
+})
 
-const authShape = {
+const authShape = shapeOf({
   token: optional(secret, null),
   deviceToken: optional(secret, null),
   bootstrapToken: optional(secret, null),
   password: optional(anyText(512), null),
   approvalRuntimeToken: ignored,
   agentRuntimeIdentityToken: ignored,
-}
+})
 
-const paramsShape = {
+const paramsShape = shapeOf({
   proof: optional(text(/^holdfast\/1$/), null),
   minProtocol: integer(1, 1_000),
   maxProtocol: integer(1, 1_000),
@@ -91,7 +100,7 @@ const paramsShape = {
   pathEnv: ignored,
   locale: ignored,
   userAgent: ignored,
-}
+})
 
 /**
  * The `connect` call in a frame, each field held to its alphabet, or what is wrong with it. Never throws.
@@ -120,14 +129,11 @@ function readCall(
 ): { readonly ok: true; readonly call: CallFrame } | (ConnectReading & { readonly ok: false }) {
   const value = parseJson(frame)
   if (value === undefined) return { ok: false, id: null, problem: { kind: 'not-json' } }
-  const id = isObject(value) ? (callId(value['id']) ?? null) : null
-  const call = readObject(value, 'frame', {
-    type: text(/^req$/),
-    id: callId,
-    method: text(/^[\x21-\x7e]{1,128}$/),
-    params: optional((params: unknown) => params, null),
-  })
-  if (isProblem(call)) return { ok: false, id, problem: { kind: 'not-a-request' } }
+  const call = readObject(value, 'frame', callShape)
+  if (isProblem(call)) {
+    const id = isObject(value) ? (callId(value['id']) ?? null) : null
+    return { ok: false, id, problem: { kind: 'not-a-request' } }
+  }
   return { ok: true, call: { type: 'req', id: call.id, method: call.method, params: call.params } }
 }
 
@@ -137,11 +143,16 @@ function readParams(value: unknown): ConnectParams | FieldProblem {
   const client = readObject(params.client, 'client', clientShape)
   if (isProblem(client)) return client
   if (params.minProtocol > params.maxProtocol) return { field: 'params.minProtocol', problem: 'invalid' }
-  const { buildId: _build, modelIdentifier: _model, timeZone: _zone, ...claim } = client
   const { minProtocol, maxProtocol, role, scopes } = params
-  const wish = { minProtocol, maxProtocol, client: claim, role, scopes }
+  const wish = { minProtocol, maxProtocol, client: claimOf(client), role, scopes }
   const proven = params.proof === null ? readOpenClawClaim(params) : readHoldfastClaim(params)
   return isProblem(proven) ? proven : { ...wish, ...proven }
+}
+
+/** What we make something of. */
+function claimOf(client: ClientClaim): ClientClaim {
+  const { id, mode, version, platform, deviceFamily, displayName, instanceId } = client
+  return { id, mode, version, platform, deviceFamily, displayName, instanceId }
 }
 
 function readOpenClawClaim(params: {

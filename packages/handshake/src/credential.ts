@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { DeviceId } from '@holdfast/identity'
 import type { DelegationVerdict } from './delegation.ts'
 import type { AuthClaim } from './messages.ts'
@@ -47,23 +47,23 @@ export const DEVICE_TOKEN_PREFIX = 'hfd_'
  * Safe for secrets of 128 random bits and more, which is what a gateway token must have.
  */
 export function gatewayTokenCommitment(token: string): string {
-  return createHash('sha256').update('\0holdfast gateway token\0').update(token).digest('hex')
+  return hash('sha256', `\0holdfast gateway token\0${token}`, 'hex')
 }
 
 /**
  * Which one credential counts, of those in the frame: a device token alone decides; else the token is compared as the
  * gateway's, then by its prefix as a device's; else a join code. An empty field is no credential.
  *
- * @param matchesGatewayToken compares in constant time
+ * @param gatewayToken the gateway's own as it is now: `matches` compares in constant time, `commitment` names its generation
  */
 export function selectCredential(
   auth: AuthClaim,
-  matchesGatewayToken: (presented: string) => boolean,
+  gatewayToken: { readonly matches: (presented: string) => boolean; readonly commitment: string },
 ): PresentedCredential {
   if (auth.deviceToken !== null) return { kind: 'device-token', token: auth.deviceToken, via: 'deviceToken' }
   if (auth.token !== null) {
-    if (matchesGatewayToken(auth.token)) {
-      return { kind: 'gateway-token', commitment: gatewayTokenCommitment(auth.token) }
+    if (gatewayToken.matches(auth.token)) {
+      return { kind: 'gateway-token', commitment: gatewayToken.commitment }
     }
     if (auth.token.startsWith(DEVICE_TOKEN_PREFIX)) {
       return { kind: 'device-token', token: auth.token, via: 'token' }

@@ -18,6 +18,8 @@ import { MAX_SCOPES, NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts
 /** How far a peer's clock may be from the gateway's: ±120 s, as measured on OpenClaw 2026.4.8 and 2026.9.6. */
 export const SIGNED_AT_LIMIT_MS = 120_000
 
+const UTF_8 = new TextEncoder()
+
 /** The fields of the signed string, as they travel in the frame: scopes in the order sent, which is what was signed. */
 export interface OpenClawProofFields {
   readonly deviceId: string
@@ -51,7 +53,7 @@ export function openClawProofBytes(version: 'v2' | 'v3', fields: OpenClawProofFi
     fields.nonce,
   ]
   if (version === 'v3') parts.push(foldMetadata(client.platform), foldMetadata(client.deviceFamily ?? ''))
-  return new TextEncoder().encode(parts.join('|'))
+  return UTF_8.encode(parts.join('|'))
 }
 
 /** The credential that is part of the signed string: the first there is, in the order measured on the peer. */

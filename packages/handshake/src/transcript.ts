@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { ClientClaim } from './messages.ts'
 
 /** What a credential kind is called on the wire and in the transcript. */
@@ -71,7 +71,7 @@ export function signedBytes(transcript: Uint8Array, evidence: Uint8Array): Uint8
 
 /** SHA-256 of what the device signed: the name by which the gateway's answer refers to it. */
 export function transcriptHash(signed: Uint8Array): Uint8Array {
-  return createHash('sha256').update(signed).digest()
+  return hash('sha256', signed, 'buffer')
 }
 
 /** What the gateway signs when it admits. */

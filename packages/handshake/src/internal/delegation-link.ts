@@ -6,7 +6,7 @@ import {
   parsePublicKey,
 } from '@holdfast/identity'
 import { MAX_SCOPES, NAME_PATTERN } from '../scopes.ts'
-import { integer, isProblem, list, nested, optional, readObject, text } from './fields.ts'
+import { integer, isProblem, list, nested, optional, readObject, shapeOf, text } from './fields.ts'
 
 /** The most calls that a delegation may name. */
 export const MAX_NAMED_CALLS = 64
@@ -132,7 +132,7 @@ function sorted(items: readonly string[] | undefined): readonly string[] | undef
   return items?.every((item, at) => at === 0 || (items[at - 1] ?? '') < item) ? items : undefined
 }
 
-const payloadShape = {
+const payloadShape = shapeOf({
   iss: deviceId,
   aud: deviceId,
   nbf: numericDate,
@@ -145,14 +145,15 @@ const payloadShape = {
   children: optional(integer(0, MAX_COUNT), null),
   connections: optional(integer(1, MAX_COUNT), null),
   calls: optional(value => sorted(list(text(CALL_PATTERN), MAX_NAMED_CALLS)(value)), null),
-}
+})
 
-const jwkShape = { kty: text(/^OKP$/), crv: text(/^Ed25519$/), x: anyText }
+const confirmationShape = shapeOf({ jwk: nested })
+const jwkShape = shapeOf({ kty: text(/^OKP$/), crv: text(/^Ed25519$/), x: anyText })
 
 function readClaims(value: unknown): LinkClaims | LinkFlaw {
   const payload = readObject(value, 'payload', payloadShape)
   if (isProblem(payload)) return 'malformed'
-  const cnf = readObject(payload.cnf, 'cnf', { jwk: nested })
+  const cnf = readObject(payload.cnf, 'cnf', confirmationShape)
   if (isProblem(cnf)) return 'malformed'
   const jwk = readObject(cnf.jwk, 'jwk', jwkShape)
   const holder = isProblem(jwk) ? null : parsePublicKey(jwk.x)

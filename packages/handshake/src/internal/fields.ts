@@ -1,8 +1,19 @@
 /** A reader of one field: the value it accepts, or `undefined` where the field is not what it must be. */
 export type FieldReader<T> = (value: unknown) => T | undefined
 
-type Shape = Readonly<Record<string, FieldReader<unknown>>>
-type Read<S extends Shape> = { readonly [K in keyof S]: Exclude<ReturnType<S[K]>, undefined> }
+type Readers = Readonly<Record<string, FieldReader<unknown>>>
+type Read<R extends Readers> = { readonly [K in keyof R]: Exclude<ReturnType<R[K]>, undefined> }
+
+/** The closed set of an object's fields. Made once, by {@link shapeOf}: it is gone through for every frame. */
+export interface Shape<R extends Readers> {
+  readonly names: ReadonlySet<string>
+  readonly readers: readonly (readonly [name: keyof R & string, reader: FieldReader<unknown>])[]
+}
+
+export function shapeOf<R extends Readers>(readers: R): Shape<R> {
+  const entries = Object.entries(readers)
+  return { names: new Set(entries.map(([name]) => name)), readers: entries }
+}
 
 /** The first thing wrong with an object: where, and whether the field is unknown or unfit. */
 export interface FieldProblem {
@@ -19,18 +30,22 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
  * Read an object whose fields are a closed set: an unknown field is a problem, an absent one is read as `undefined`.
  * Only own fields count, so an own `__proto__` is an unknown field like any other.
  */
-export function readObject<S extends Shape>(value: unknown, path: string, shape: S): Read<S> | FieldProblem {
+export function readObject<R extends Readers>(
+  value: unknown,
+  path: string,
+  shape: Shape<R>,
+): Read<R> | FieldProblem {
   if (!isObject(value)) return { field: path, problem: 'invalid' }
-  for (const key of Object.keys(value)) {
-    if (!Object.hasOwn(shape, key)) return { field: `${path}.${nameable(key)}`, problem: 'unknown' }
+  for (const name of Object.keys(value)) {
+    if (!shape.names.has(name)) return { field: `${path}.${nameable(name)}`, problem: 'unknown' }
   }
   const read: Record<string, unknown> = {}
-  for (const [key, reader] of Object.entries(shape)) {
-    const result = reader(Object.hasOwn(value, key) ? value[key] : undefined)
-    if (result === undefined) return { field: `${path}.${key}`, problem: 'invalid' }
-    read[key] = result
+  for (const [name, reader] of shape.readers) {
+    const result = reader(Object.hasOwn(value, name) ? value[name] : undefined)
+    if (result === undefined) return { field: `${path}.${name}`, problem: 'invalid' }
+    read[name] = result
   }
-  return read as Read<S>
+  return read as Read<R>
 }
 
 /** A peer chose this name, and it may end in a log: it is repeated only where it looks like a name. */

@@ -1,8 +1,18 @@
 import type { CredentialClaim, HoldfastConnect } from '../messages.ts'
 import { ADDRESS_PATTERN, LINK_PATTERN, MAX_LINKS, NONCE_PATTERN } from './alphabets.ts'
-import { anyText, type FieldProblem, integer, isObject, isProblem, list, readObject, text } from './fields.ts'
+import {
+  anyText,
+  type FieldProblem,
+  integer,
+  isObject,
+  isProblem,
+  list,
+  readObject,
+  shapeOf,
+  text,
+} from './fields.ts'
 
-const deviceShape = {
+const deviceShape = shapeOf({
   id: anyText(128),
   publicKey: anyText(128),
   signature: anyText(128),
@@ -12,12 +22,12 @@ const deviceShape = {
   gatewayId: text(/^[0-9a-f]{64}$/),
   address: text(ADDRESS_PATTERN),
   port: integer(1, 65_535),
-}
+})
 
-const deviceKeyShape = { kind: text(/^device-key$/) }
-const tokenShape = { kind: text(/^gateway-token$/), mac: anyText(64) }
-const joinShape = { kind: text(/^join-code$/), key: anyText(64), signature: anyText(128) }
-const delegationShape = { kind: text(/^delegation$/), chain: list(text(LINK_PATTERN), MAX_LINKS) }
+const deviceKeyShape = shapeOf({ kind: text(/^device-key$/) })
+const tokenShape = shapeOf({ kind: text(/^gateway-token$/), mac: anyText(64) })
+const joinShape = shapeOf({ kind: text(/^join-code$/), key: anyText(64), signature: anyText(128) })
+const delegationShape = shapeOf({ kind: text(/^delegation$/), chain: list(text(LINK_PATTERN), MAX_LINKS) })
 
 /** The device and the credential of a `holdfast/1` connect: both must be there, with these fields and no other. */
 export function readHoldfastClaim(params: {

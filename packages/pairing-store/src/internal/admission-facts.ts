@@ -73,8 +73,12 @@ export async function readFacts(
   })
   const row = rows[0]
   if (row === undefined) throw new Error('the row of the store is gone')
-  const joinCode = await findJoinCode({ session, queries }, credential, nowMs)
-  const delegation = await readDelegation({ session, queries }, attempt, row, nowMs)
+  // Most show neither, and wait for nothing more.
+  const joinCode = isJoining(credential) ? await findJoinCode({ session, queries }, credential, nowMs) : null
+  const delegation =
+    credential.kind === 'delegation'
+      ? await readDelegation({ session, queries }, credential, { attempt, row, nowMs })
+      : null
   const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
   return {
     facts: {
@@ -91,15 +95,13 @@ export async function readFacts(
   }
 }
 
-/** The links of a child, under the key of their device as the store has it now; `null` where none were shown. */
+/** The links of a child, under the key of their device as the store has it now. */
 async function readDelegation(
   { session, queries }: Pick<Reader, 'session' | 'queries'>,
-  attempt: AdmissionAttempt,
-  row: FactsRow,
-  nowMs: number,
-): Promise<Extract<CredentialFact, { readonly kind: 'delegation' }> | null> {
-  const { credential, policy } = attempt
-  if (credential.kind !== 'delegation') return null
+  credential: Shown<'delegation'>,
+  known: { readonly attempt: AdmissionAttempt; readonly row: FactsRow; readonly nowMs: number },
+): Promise<Extract<CredentialFact, { readonly kind: 'delegation' }>> {
+  const { attempt, row, nowMs } = known
   const proof = proofOf(attempt)
   // Without a proof rules 4 to 7 refuse it, before anybody asks what the links are worth.
   if (proof === null)
@@ -115,21 +117,28 @@ async function readDelegation(
     holder: proof.publicKey,
     gatewayId: credential.gatewayId,
     nowMs,
-    roles: policy.roles,
+    roles: attempt.policy.roles,
     revoked: new Set(revoked.map(({ subject }) => subject)),
   })
   return { kind: 'delegation', delegation }
 }
 
+type Shown<Kind> = Extract<AdmissionAttempt['credential'], { readonly kind: Kind }>
+
+function isJoining(
+  credential: AdmissionAttempt['credential'],
+): credential is Shown<'join-code' | 'join-key'> {
+  return credential.kind === 'join-code' || credential.kind === 'join-key'
+}
+
 async function findJoinCode(
   { session, queries }: Pick<Reader, 'session' | 'queries'>,
-  credential: AdmissionAttempt['credential'],
+  credential: Shown<'join-code' | 'join-key'>,
   nowMs: number,
 ): Promise<JoinCodeTable | null> {
   if (credential.kind === 'join-key') {
     return (await session.all(queries.joinKey, { key: credential.key, nowMs }))[0] ?? null
   }
-  if (credential.kind !== 'join-code') return null
   const codeHash = hashJoinCode(credential.code)
   // Looked up by its hash: whoever guesses learns nothing from how long that takes.
   return codeHash === null ? null : ((await session.all(queries.joinCode, { codeHash, nowMs }))[0] ?? null)
