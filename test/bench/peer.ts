@@ -16,6 +16,7 @@ const COMPILED = [
   'fan-out',
   'gate-server',
   'gate-client',
+  'admission',
 ]
 
 /** A program of the benchmarks that answers each line with one line of JSON, and ends with its input. */

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import { measureAdmission } from './admission.ts'
 import { measureDelegation } from './delegation.ts'
 import { measureGate } from './gate.ts'
 import { measureIdentity } from './identity.ts'
@@ -19,6 +20,7 @@ const FLEET_PAGE = join(import.meta.dirname, '..', '..', 'docs', 'fleet.md')
 const PARTS: Readonly<Record<string, () => Promise<Table>>> = {
   identity: async () => tableOf(await measureIdentity()),
   gate: measureGate,
+  admission: measureAdmission,
   store: measureStore,
   revocations: measureRevocations,
   delegation: measureDelegation,

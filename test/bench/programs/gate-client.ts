@@ -4,21 +4,15 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import process from 'node:process'
-import { signHoldfastProof, signOpenClawProof } from '@holdfast/handshake'
-import { identityFrom, parseDeviceId } from '@holdfast/identity'
-import { BENCH_TOKEN } from './gate-seed.ts'
+import { parseDeviceId } from '@holdfast/identity'
+import { connectFrame, type Family } from './bench-client.ts'
 
 const [portText = '0', gatewayIdText = '', family = 'v3', parallel = '1', count = '1', warmUp = '0'] =
   process.argv.slice(2)
 const port = Number(portText)
 const gatewayId = parseDeviceId(gatewayIdText)
 if (gatewayId === null) throw new TypeError('no gateway id')
-const pinned = gatewayId
-const identity = identityFrom({ seed: '42'.repeat(32) })
-const about = { version: '1', deviceFamily: null, displayName: null, instanceId: null }
-const client = { ...about, id: 'cli', mode: 'cli', platform: 'linux' }
-const role = 'operator'
-const scopes = ['operator.read']
+const gateway = { id: gatewayId, port }
 const UPGRADE = [
   `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket`,
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
@@ -63,7 +57,7 @@ function shakeHands(): Promise<number> {
         const frame = JSON.parse(text)
         if (frame.type === 'event') {
           if (frame.event !== 'connect.challenge') reject(new Error(text))
-          else socket.write(masked(connectFrame(frame.payload)))
+          else socket.write(masked(connectFrame(family as Family, gateway, frame.payload)))
         } else if (frame.ok === true) {
           resolve(performance.now() - dialledMs)
           socket.destroy()
@@ -85,25 +79,6 @@ function shakeHands(): Promise<number> {
       return text
     }
   })
-}
-
-function connectFrame(challenge: { readonly nonce: string; readonly ts: number }): string {
-  const { id, mode, version, platform } = client
-  const wish = { minProtocol: 3, maxProtocol: 4, client: { id, mode, version, platform }, role, scopes }
-  const signing = { identity, challenge, client, role, scopes }
-  if (family === 'holdfast/1') {
-    const dialled = { address: '127.0.0.1', port }
-    const credential = { kind: 'gateway-token', token: BENCH_TOKEN } as const
-    const { fields } = signHoldfastProof({ ...signing, gatewayId: pinned, dialled, credential })
-    return JSON.stringify({ type: 'req', id: '1', method: 'connect', params: { ...wish, ...fields } })
-  }
-  const none = { deviceToken: null, bootstrapToken: null, password: null }
-  const { signedAtMs: signedAt, ...device } = signOpenClawProof({
-    ...signing,
-    auth: { token: BENCH_TOKEN, ...none },
-  })
-  const params = { ...wish, auth: { token: BENCH_TOKEN }, device: { ...device, signedAt } }
-  return JSON.stringify({ type: 'req', id: '1', method: 'connect', params })
 }
 
 /** One text frame of a client (RFC 6455 §5.2). */

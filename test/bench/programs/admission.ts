@@ -1,0 +1,87 @@
+// A gate whose sockets are in memory: what an admission costs without a network, beside its cryptography alone. Prints `null`
+// when it is warm; each line of its input (so many) is answered with the times of both, in turns, in µs: from the `connect`
+// to the `hello-ok`. It ends with its input.
+import { randomBytes, randomUUID } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { createEphemeralIdentity } from '@holdfast/identity'
+import { WebSocket } from 'ws'
+import { type BareParams, bareCryptography } from './bare-cryptography.ts'
+import { connectFrame, type Family } from './bench-client.ts'
+import { openBenchGate } from './bench-gate.ts'
+
+const [family = 'v3', devices = '0', warmUp = '0'] = process.argv.slice(2)
+const identity = createEphemeralIdentity()
+const { gate, close } = await openBenchGate(identity, Number(devices))
+const local = { address: '127.0.0.1', port: 80 }
+const peer = { address: '127.0.0.1', headers: { host: '127.0.0.1:80' }, local }
+
+/** As much of a WebSocket as a gate needs of one that it is handed. */
+class MemorySocket extends EventEmitter {
+  readyState: number = WebSocket.OPEN
+  readonly bufferedAmount = 0
+  sent: (text: string) => void = () => undefined
+
+  send(text: string): void {
+    this.sent(text)
+  }
+
+  /** The end, as ws tells of it. */
+  end(): void {
+    this.readyState = WebSocket.CLOSED
+    this.emit('close', 1005)
+  }
+}
+
+function newConnect(challenge: { readonly nonce: string; readonly ts: number }): Buffer {
+  return Buffer.from(connectFrame(family as Family, { id: identity.id, port: local.port }, challenge))
+}
+
+async function admit(): Promise<number> {
+  const socket = new MemorySocket()
+  let challenge = ''
+  socket.sent = text => {
+    challenge = text
+  }
+  const accepted = gate.accept(socket as unknown as WebSocket, peer)
+  const frame = newConnect(JSON.parse(challenge).payload)
+  const answered = new Promise<string>(resolve => {
+    socket.sent = resolve
+  })
+  const startedMs = performance.now()
+  socket.emit('message', frame, false)
+  const answer = await answered
+  const tookMs = performance.now() - startedMs
+  if (JSON.parse(answer).ok !== true) throw new Error(answer)
+  await accepted
+  socket.end()
+  return tookMs * 1_000
+}
+
+function checkAlone(): number {
+  const nonce = randomBytes(32).toString('base64url')
+  const challengedAtMs = Date.now()
+  const frame = newConnect({ nonce, ts: challengedAtMs })
+  const { params } = JSON.parse(String(frame)) as { readonly params: BareParams }
+  const connectionId = randomUUID()
+  const startedMs = performance.now()
+  bareCryptography(identity, params, { nonce, challengedAtMs, connectionId })
+  return (performance.now() - startedMs) * 1_000
+}
+
+async function play(count: number) {
+  const times = { admission: [] as number[], cryptography: [] as number[] }
+  for (let turn = 0; turn < count; turn++) {
+    times.admission.push(await admit())
+    times.cryptography.push(checkAlone())
+  }
+  return times
+}
+
+await play(Number(warmUp))
+console.log('null')
+for await (const line of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(await play(Number(line))))
+}
+await close()
