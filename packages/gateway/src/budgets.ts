@@ -1,3 +1,5 @@
+import { Roster } from './internal/roster.ts'
+
 /** Peers that must not be able to crowd out each other. */
 export type SocketClass = 'local' | 'remote' | 'browser'
 
@@ -5,11 +7,14 @@ export type SocketClass = 'local' | 'remote' | 'browser'
  * Who holds a place before authentication, for each class of peers. When a class is full, a newcomer takes the place of
  * a random holder: whoever floods the gate evicts mostly itself, while refusing the newest would shut everybody out.
  */
-export class Budgets<Holder> {
+export class Budgets<Holder extends object> {
   readonly #limit: number
   readonly #random: (below: number) => number
-  readonly #holders: Readonly<Record<SocketClass, Holder[]>> = { local: [], remote: [], browser: [] }
-  readonly #places = new Map<Holder, { readonly socketClass: SocketClass; index: number }>()
+  readonly #holders: Readonly<Record<SocketClass, Roster<Holder>>> = {
+    local: new Roster(),
+    remote: new Roster(),
+    browser: new Roster(),
+  }
 
   /** @param random a whole number from 0 up to, not including, its argument */
   constructor(limit: number, random: (below: number) => number) {
@@ -20,27 +25,20 @@ export class Budgets<Holder> {
   /** Gives the holder a place; returns whoever lost theirs for it. */
   take(socketClass: SocketClass, holder: Holder): Holder | null {
     const holders = this.#holders[socketClass]
-    const evicted = holders.length < this.#limit ? null : (holders[this.#random(holders.length)] ?? null)
-    if (evicted !== null) this.release(evicted)
-    this.#places.set(holder, { socketClass, index: holders.length })
-    holders.push(holder)
+    const evicted = holders.size < this.#limit ? null : holders.at(this.#random(holders.size))
+    if (evicted !== null) holders.delete(evicted)
+    holders.add(holder)
     return evicted
   }
 
   /** Does nothing for whoever holds no place. */
   release(holder: Holder): void {
-    const place = this.#places.get(holder)
-    if (place === undefined) return
-    this.#places.delete(holder)
-    const holders = this.#holders[place.socketClass]
-    const last = holders.pop()
-    if (last === undefined || last === holder) return
-    holders[place.index] = last
-    const moved = this.#places.get(last)
-    if (moved !== undefined) moved.index = place.index
+    const { local, remote, browser } = this.#holders
+    for (const holders of [local, remote, browser]) holders.delete(holder)
   }
 
   get size(): number {
-    return this.#places.size
+    const { local, remote, browser } = this.#holders
+    return local.size + remote.size + browser.size
   }
 }

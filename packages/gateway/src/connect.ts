@@ -96,6 +96,11 @@ export class ConnectHandshake {
     throw this.#outcome
   }
 
+  /** Resolves when its socket is closed, which it must not be yet. */
+  closed(): Promise<void> {
+    return new Promise(resolve => this.#socket.once('close', () => resolve()))
+  }
+
   #settle(outcome: LiveConnection | GatewayError): void {
     this.#outcome = outcome
     this.#onOutcome?.()

@@ -26,6 +26,7 @@ import { GatewayError } from './errors.ts'
 import { EventOutlet, faultyPart, type GateListener } from './gate-events.ts'
 import { checkScopeOptions, type GateOptions } from './gate-options.ts'
 import { CurrentToken } from './gateway-token.ts'
+import { Roster } from './internal/roster.ts'
 import { closeSocket, ReasonedSocket } from './internal/socket-closing.ts'
 import { completeLimits, type GateLimits } from './limits.ts'
 import type { LiveConnection } from './live-connection.ts'
@@ -102,8 +103,8 @@ class WebSocketGate implements Gate {
   readonly #audit: AuditWatch | null
   readonly #desk: Desk
   readonly #server: WebSocketServer
-  /** Every socket that is not closed yet, and how it came in. */
-  readonly #sockets = new Map<WebSocket, ConnectHandshake>()
+  /** Of every socket that is not closed yet. */
+  readonly #handshakes = new Roster<ConnectHandshake>()
   readonly #connectionListeners = new Set<(connection: Connection) => void>()
   readonly #detach = new Set<() => void>()
   #isPrepared = false
@@ -224,10 +225,8 @@ class WebSocketGate implements Gate {
     this.#callOffTick()
     this.#tokenWatch.close()
     this.#sessions.close()
-    const closed = [...this.#sockets.keys()].map(
-      socket => new Promise<void>(resolve => socket.once('close', () => resolve())),
-    )
-    for (const handshake of this.#sockets.values()) handshake.refuse({ code: 'shutting-down' }, '0')
+    const closed = [...this.#handshakes].map(handshake => handshake.closed())
+    for (const handshake of this.#handshakes) handshake.refuse({ code: 'shutting-down' }, '0')
     for (const connection of this.#sessions.connections()) cut(connection, { code: 'shutting-down' })
     await Promise.all(closed)
     await this.#audit?.close()
@@ -281,8 +280,8 @@ class WebSocketGate implements Gate {
 
   #begin(socket: WebSocket, peer: SocketPeer): ConnectHandshake {
     const handshake = new ConnectHandshake(this.#desk, socket, peer)
-    this.#sockets.set(socket, handshake)
-    socket.once('close', () => this.#sockets.delete(socket))
+    this.#handshakes.add(handshake)
+    socket.once('close', () => this.#handshakes.delete(handshake))
     return handshake
   }
 

@@ -4,6 +4,7 @@ import type { AdmissionAttempt, PairingStore, StoreChange } from '@holdfast/pair
 import type { GateClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
 import type { EventOutlet } from './gate-events.ts'
+import { Roster } from './internal/roster.ts'
 import type { LiveConnection } from './live-connection.ts'
 
 const PROBE_INTERVAL_MS = 5_000
@@ -42,8 +43,8 @@ export class LiveSessions {
   readonly #clock: GateClock
   readonly #events: EventOutlet
   readonly #storeLossMs: number
-  readonly #all = new Set<Session>()
-  readonly #byDevice = new Map<DeviceId, Set<Session>>()
+  readonly #all = new Roster<Session>()
+  readonly #byDevice: Record<DeviceId, Roster<Session>> = Object.create(null)
   readonly #stop: (() => void)[] = []
   #failingSinceMs: number | null = null
   #probing = false
@@ -73,9 +74,8 @@ export class LiveSessions {
     }
     this.#all.add(session)
     if (deviceId !== null) {
-      const siblings = this.#byDevice.get(deviceId)
-      if (siblings === undefined) this.#byDevice.set(deviceId, new Set([session]))
-      else siblings.add(session)
+      this.#byDevice[deviceId] ??= new Roster()
+      this.#byDevice[deviceId].add(session)
     }
     return session
   }
@@ -83,9 +83,9 @@ export class LiveSessions {
   unlist(session: Session): void {
     this.#all.delete(session)
     if (session.deviceId === null) return
-    const siblings = this.#byDevice.get(session.deviceId)
+    const siblings = this.#byDevice[session.deviceId]
     siblings?.delete(session)
-    if (siblings?.size === 0) this.#byDevice.delete(session.deviceId)
+    if (siblings?.size === 0) delete this.#byDevice[session.deviceId]
   }
 
   /** Does the device have that many sessions beside this one? Those without a device count together, once admitted. */
@@ -97,7 +97,7 @@ export class LiveSessions {
 
   /** Further sessions of the same device: those of children count once they are admitted, since anybody can name a device. */
   siblings(session: Session): readonly Session[] {
-    const all = session.deviceId === null ? undefined : this.#byDevice.get(session.deviceId)
+    const all = session.deviceId === null ? undefined : this.#byDevice[session.deviceId]
     return [...(all ?? [])].filter(
       each => each !== session && (!each.isDelegated || each.connection !== null),
     )
@@ -165,7 +165,7 @@ export class LiveSessions {
     switch (change.kind) {
       case 'device-changed':
       case 'delegation-revoked':
-        for (const session of this.#byDevice.get(change.deviceId) ?? []) this.#changed(session)
+        for (const session of this.#byDevice[change.deviceId] ?? []) this.#changed(session)
         break
       case 'gateway-token-changed':
         // One that is still decided on has no generation yet, and may be given the old one.

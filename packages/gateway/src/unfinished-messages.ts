@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { Roster } from './internal/roster.ts'
 import type { LiveConnection } from './live-connection.ts'
 
 /** A masked header, which every frame of control has (RFC 6455 §5.5). */
@@ -17,7 +18,8 @@ export interface UnfinishedLimits {
  */
 export class UnfinishedMessages {
   readonly #limits: UnfinishedLimits
-  readonly #held = new Map<LiveConnection, number>()
+  readonly #held = new WeakMap<LiveConnection, number>()
+  readonly #holders = new Roster<LiveConnection>()
   #total = 0
 
   constructor(limits: UnfinishedLimits) {
@@ -59,14 +61,16 @@ export class UnfinishedMessages {
 
   #hold(connection: LiveConnection, bytes: number): void {
     this.#total += bytes - (this.#held.get(connection) ?? 0)
-    if (bytes === 0) this.#held.delete(connection)
-    else this.#held.set(connection, bytes)
+    this.#held.set(connection, bytes)
+    if (bytes === 0) this.#holders.delete(connection)
+    else this.#holders.add(connection)
   }
 
   /** Of the device that holds most, so that nobody who sends one message pays for whoever begins hundreds. */
   #heaviest(): LiveConnection | null {
     const byDevice = new Map<string | null, { bytes: number; connection: LiveConnection; most: number }>()
-    for (const [connection, bytes] of this.#held) {
+    for (const connection of this.#holders) {
+      const bytes = this.#held.get(connection) ?? 0
       const sum = byDevice.get(connection.deviceId) ?? { bytes: 0, connection, most: 0 }
       sum.bytes += bytes
       if (bytes > sum.most) Object.assign(sum, { connection, most: bytes })
