@@ -1,7 +1,7 @@
 import { type AdmissionFacts, decide } from '@holdfast/handshake'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { device, factsOf, REMOTE, scopes } from './admission-facts.ts'
+import { device, factsOf, LOCAL, REMOTE, scopes } from './admission-facts.ts'
 import { type Chain, chainOf, look } from './chains.ts'
 
 function byDelegation(
@@ -60,8 +60,33 @@ describe('rule 11', () => {
     const forged = { verdict: 'flawed', flaw: 'signature-invalid', link: 1 } as const
     expect(decide(byDelegation(made, revoked, forged))).toMatchObject({
       rule: '11',
-      refusal: { flaw: 'signature-invalid' },
+      refusal: { flaw: 'signature-invalid', link: 1, missing: [] },
     })
+  })
+
+  test('is for one role: a wish for another is refused, also where the device has that one', () => {
+    const nodeToo = device({ trust: 'approved', grant: [] })
+    const wish = { role: 'node', names: [], device: nodeToo }
+    expect(decide(byDelegation(chainOf({ scopes: [] }), wish))).toMatchObject({
+      rule: '11',
+      refusal: { code: 'delegation-insufficient', flaw: 'role-missing', link: 1, missing: [] },
+    })
+    // The control: a delegation for that role.
+    expect(decide(byDelegation(chainOf({ role: 'node', scopes: [] }), wish))).toMatchObject({
+      rule: '11',
+      outcome: 'admitted',
+    })
+  })
+
+  test('of a device that the store does not know gives nothing, not even what local trust would', () => {
+    for (const origin of [LOCAL, REMOTE]) {
+      expect(decide(byDelegation(made, { device: null, origin }))).toMatchObject({
+        rule: '11',
+        refusal: { flaw: 'device-insufficient', link: 0, missing: scopes('read') },
+      })
+    }
+    // The control: the device itself would be registered there, and let in.
+    expect(decide(factsOf({ names: ['read'], device: null }))).toMatchObject({ rule: '10', registers: true })
   })
 
   test('a delegation that this process did not verify is an error, whatever its shape', () => {

@@ -1,6 +1,6 @@
 import type { CredentialFact } from './credential.ts'
 import { type DelegationVerdict, isVerifiedDelegation } from './delegation.ts'
-import { isVerifiedProof, type ProofVerdict } from './proof.ts'
+import { isVerifiedProof, type ProofVerdict, type VerifiedProof } from './proof.ts'
 import type { DelegationGap, PairingReason, Refusal, RequestCap } from './refusals.ts'
 import { meetScopes, missingScopes, type Role, type RoleTable, type Scope, type Wish } from './scopes.ts'
 import type { ConnectionOrigin } from './upgrade-rules.ts'
@@ -108,17 +108,17 @@ const deviceRule: AdmissionRule = {
   asks: 'is there no device proof?',
   decide: ({ frame, proof, policy, origin, credential }) => {
     if (proof.verdict !== 'absent') return null
-    const may = frame.ok && origin.directLocal && credential.kind === 'gateway-token'
-    const scopes = may ? ofRole(policy.roles, frame.wish.role, policy.deviceless ?? []) : []
+    const { roles, deviceless } = policy
+    const may = deviceless !== null && origin.directLocal && credential.kind === 'gateway-token'
+    const scopes = may && frame.ok ? ofRole(roles, frame.wish.role, deviceless) : []
     if (scopes.length === 0) return refuse({ code: 'device-required' })
     return { outcome: 'admitted', scopes, registers: false }
   },
 }
 
-type Flaw = Exclude<ProofVerdict, { readonly verdict: 'absent' | 'verified' }>
-
-/** Which rule speaks of which flaw of a proof. */
-const RULE_OF_FLAW: Readonly<Record<Flaw['verdict'], RuleId>> = {
+/** Which of the rules 5 to 7 speaks of which verdict on a proof; `null`: none does. */
+const RULE_OF_VERDICT: Readonly<Record<ProofVerdict['verdict'], RuleId | null>> = {
+  absent: null,
   'public-key-invalid': '5',
   'device-id-mismatch': '5',
   'nonce-mismatch': '6',
@@ -126,6 +126,7 @@ const RULE_OF_FLAW: Readonly<Record<Flaw['verdict'], RuleId>> = {
   'gateway-mismatch': '6',
   'address-mismatch': '6',
   'signature-invalid': '7',
+  verified: null,
 }
 
 /** A rule over the flaws of a proof. Without any credential they all read the same, so that nobody learns which. */
@@ -134,8 +135,7 @@ function proofRule(id: RuleId, asks: string): AdmissionRule {
     id,
     asks,
     decide: ({ proof, credential }) => {
-      if (proof.verdict === 'absent' || proof.verdict === 'verified') return null
-      if (RULE_OF_FLAW[proof.verdict] !== id) return null
+      if (RULE_OF_VERDICT[proof.verdict] !== id) return null
       if (credential.kind === 'none') return refuse({ code: 'device-auth-invalid' })
       const { verdict: code, ...facts } = proof
       return refuse({ code, ...facts } as Refusal)
@@ -146,9 +146,10 @@ function proofRule(id: RuleId, asks: string): AdmissionRule {
 const downgradeRule: AdmissionRule = {
   id: '7a',
   asks: 'did the device prove itself by holdfast/1 before, and by less now?',
-  decide: ({ proof, device, policy }) => {
+  decide: facts => {
+    const { device, policy } = facts
     if (policy.allowOpenClawProof || device === null || !device.provenByHoldfast) return null
-    const weaker = proof.verdict === 'verified' && proof.proof.family !== 'holdfast/1'
+    const weaker = verifiedProof(facts).family !== 'holdfast/1'
     return weaker ? refuse({ code: 'proof-downgraded' }) : null
   },
 }
@@ -215,7 +216,8 @@ const delegationRule: AdmissionRule = {
       const missing = lacking(facts, link.scopes)
       if (missing.length > 0) return insufficient('scopes-missing', at + 1, missing)
     }
-    const held = localReach(facts) ?? facts.device?.grant ?? null
+    // Local trust reaches unknown devices, to register them. Here nobody registers, so an unknown one has nothing to give.
+    const held = facts.device === null ? null : (localReach(facts) ?? facts.device.grant)
     const missing = lacking(facts, held ?? [])
     if (held === null || missing.length > 0) return insufficient('device-insufficient', 0, missing)
     return { outcome: 'admitted', scopes, registers: false }
@@ -299,10 +301,15 @@ function isTrueVerdict(answer: DelegationVerdict): boolean {
   return answer.verdict === 'flawed' || isVerifiedDelegation(answer.delegation)
 }
 
-/** What the device signed that it wishes. Rules 4 to 7 let nothing else pass. */
-function provenWish({ proof }: AdmissionFacts): Wish {
-  if (proof.verdict !== 'verified') throw new TypeError('rules 9 to 12 are asked of a verified proof')
-  return proof.proof.wish
+/** What the device has proven. Rules 4 to 7 let nothing else pass. */
+function verifiedProof({ proof }: AdmissionFacts): VerifiedProof {
+  if (proof.verdict !== 'verified') throw new TypeError('rules 7a to 12 are asked of a verified proof')
+  return proof.proof
+}
+
+/** What the device signed that it wishes. */
+function provenWish(facts: AdmissionFacts): Wish {
+  return verifiedProof(facts).wish
 }
 
 /** What the wish has beyond `held`. */
