@@ -119,7 +119,7 @@ export function idsIn(chain: readonly string[]): readonly string[] {
  * question, which rule 11 asks.
  */
 export function verifyDelegation(chain: readonly string[], context: DelegationContext): DelegationVerdict {
-  if (chain.length === 0 || chain.length > MAX_DELEGATION_LINKS) return flawed('chain-length', 0)
+  if (chain.length > MAX_DELEGATION_LINKS) return flawed('chain-length', 0)
   if (bytesOf(chain) > MAX_DELEGATION_BYTES) return flawed('chain-too-large', 0)
   const links: ReadLink[] = []
   for (const text of chain) {
@@ -127,9 +127,10 @@ export function verifyDelegation(chain: readonly string[], context: DelegationCo
     if (typeof link === 'string') return flawed(link, links.length + 1)
     links.push(link)
   }
+  const last = links.at(-1)
+  if (last === undefined) return flawed('chain-length', 0)
   // Before any signature is computed: a chain that was overheard costs nothing.
-  if (links.at(-1)?.holder.toString() !== context.holder.toString())
-    return flawed('holder-mismatch', links.length)
+  if (last.holder.toString() !== context.holder.toString()) return flawed('holder-mismatch', links.length)
   if (context.root === null) return flawed('root-unknown', 1)
   let key = context.root
   for (const [at, link] of links.entries()) {
@@ -137,7 +138,7 @@ export function verifyDelegation(chain: readonly string[], context: DelegationCo
     if (flaw !== null) return flawed(flaw, at + 1)
     key = link.holder
   }
-  return { verdict: 'verified', delegation: markVerified(links, deviceIdOf(context.root)) }
+  return { verdict: 'verified', delegation: markVerified(links, last, deviceIdOf(context.root)) }
 }
 
 /** The size of a chain on the wire. */
@@ -184,19 +185,18 @@ function widening(parent: LinkClaims, link: LinkClaims, roles: RoleTable): Deleg
 /** Does `inner` name nothing beyond `outer`? What it leaves out it has as the links before it have it. */
 function isHeldBack(outer: DelegationCaveats, inner: DelegationCaveats): boolean {
   const { calls, connections } = outer
-  if (connections !== null && inner.connections !== null && inner.connections > connections) return false
+  if (connections !== null && (inner.connections ?? connections) > connections) return false
   return calls === null || inner.calls === null || inner.calls.every(call => calls.includes(call))
 }
 
 const verified = new WeakSet<object>()
 
-function markVerified(links: readonly ReadLink[], root: DeviceId): VerifiedDelegation {
-  const last = links.at(-1)
+function markVerified(links: readonly ReadLink[], last: ReadLink, root: DeviceId): VerifiedDelegation {
   const delegation = {
     root,
-    role: last?.role ?? '',
+    role: last.role,
     links: Object.freeze(links.map(toLink)),
-    expiresAtMs: last?.expiresAtMs ?? 0,
+    expiresAtMs: last.expiresAtMs,
     calls: links.reduce<readonly string[] | null>((calls, link) => link.caveats.calls ?? calls, null),
   }
   verified.add(Object.freeze(delegation))
@@ -217,5 +217,6 @@ function toLink(link: ReadLink): DelegationLink {
 
 /** Was this delegation verified in this process, and is it not merely something of its shape? */
 export function isVerifiedDelegation(value: unknown): value is VerifiedDelegation {
-  return typeof value === 'object' && value !== null && verified.has(value)
+  // Of what is no object `has` says no, though its type asks for one.
+  return verified.has(value as object)
 }

@@ -211,7 +211,7 @@ function proofVerdict(
 /** Rule 6: made for another socket, another time, another gateway or another address. */
 function misdirection({ device }: HoldfastConnect, context: HoldfastVerifyContext): ProofVerdict | null {
   if (device.gatewayId !== context.gatewayId) return { verdict: 'gateway-mismatch' }
-  if (context.nonce === null || device.nonce !== context.nonce) return { verdict: 'nonce-mismatch' }
+  if (device.nonce !== context.nonce) return { verdict: 'nonce-mismatch' }
   const deltaMs = device.signedAtMs - context.challengedAtMs
   if (deltaMs !== 0) return { verdict: 'signature-expired', deltaMs, limitMs: 0 }
   const { address, port } = device

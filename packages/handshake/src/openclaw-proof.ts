@@ -152,12 +152,13 @@ export function verifyOpenClawProof(params: OpenClawClaims, context: VerifyConte
   if (publicKey === null) return { verdict: 'public-key-invalid' }
   const deviceId = deviceIdOf(publicKey)
   if (device.id !== deviceId) return { verdict: 'device-id-mismatch' }
-  if (context.nonce === null || device.nonce !== context.nonce) return { verdict: 'nonce-mismatch' }
+  const { nonce } = context
+  if (nonce === null || device.nonce !== nonce) return { verdict: 'nonce-mismatch' }
   const deltaMs = device.signedAtMs - context.nowMs
   if (Math.abs(deltaMs) > SIGNED_AT_LIMIT_MS) {
     return { verdict: 'signature-expired', deltaMs, limitMs: SIGNED_AT_LIMIT_MS }
   }
-  const family = provenFamily(params, device, publicKey)
+  const family = provenFamily(params, device, nonce, publicKey)
   if (family === null) return { verdict: 'signature-invalid' }
   const client = signedClaims(params.client, family)
   return {
@@ -166,7 +167,12 @@ export function verifyOpenClawProof(params: OpenClawClaims, context: VerifyConte
   }
 }
 
-function provenFamily(params: OpenClawClaims, device: DeviceClaim, publicKey: PublicKey): ProofFamily | null {
+function provenFamily(
+  params: OpenClawClaims,
+  device: DeviceClaim,
+  nonce: string,
+  publicKey: PublicKey,
+): ProofFamily | null {
   const signature = parseSignature(device.signature)
   if (signature === null) return null
   const fields: OpenClawProofFields = {
@@ -176,7 +182,7 @@ function provenFamily(params: OpenClawClaims, device: DeviceClaim, publicKey: Pu
     scopes: params.scopes,
     signedAtMs: device.signedAtMs,
     credential: signedCredential(params.auth),
-    nonce: device.nonce ?? '',
+    nonce,
   }
   if (verifySignature(publicKey, openClawProofBytes('v3', fields), signature)) return 'openclaw-v3'
   return verifySignature(publicKey, openClawProofBytes('v2', fields), signature) ? 'openclaw-v2' : null

@@ -9,7 +9,7 @@ export function canonicalAddress(text: string): string | null {
   if (isIPv4(text)) return text
   const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text
   if (!isIPv6(bare)) return null
-  const { address } = new SocketAddress({ address: bare.replace(/%.*$/, ''), family: 'ipv6' })
+  const { address } = new SocketAddress({ address: bare.replace(/%.*/, ''), family: 'ipv6' })
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address
 }
 

@@ -47,5 +47,5 @@ export type ProofVerdict =
 
 /** Is this a proof that was verified in this process, and not merely something of its shape? */
 export function isVerifiedProof(value: unknown): value is VerifiedProof {
-  return typeof value === 'object' && value !== null && wasVerified(value)
+  return wasVerified(value)
 }

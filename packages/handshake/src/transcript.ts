@@ -94,7 +94,7 @@ function tagged(tag: string, fields: readonly (string | Uint8Array)[]): Uint8Arr
 }
 
 function prefixed(field: string | Uint8Array): [Uint8Array, Uint8Array] {
-  const bytes = typeof field === 'string' ? Buffer.from(field, 'utf8') : field
+  const bytes = typeof field === 'string' ? Buffer.from(field) : field
   return [lengthOf(bytes.length), bytes]
 }
 
