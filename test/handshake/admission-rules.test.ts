@@ -1,7 +1,9 @@
 import {
   ADMISSION_RULES,
   type AdmissionFacts,
+  BUILT_IN_ROLES,
   decide,
+  defineRoles,
   type ProofVerdict,
   type Role,
   type Scope,
@@ -20,6 +22,7 @@ const policy = (more: Partial<AdmissionFacts['policy']> = {}): AdmissionFacts['p
 })
 const gatewayToken = { kind: 'gateway-token', registers: true } as const
 const ROLE = 'operator' as Role
+const operatorsAlone = defineRoles({ operator: BUILT_IN_ROLES['operator'] ?? {} })
 const full = { ok: false, cap: 'total' } as const
 const FLAWS: readonly ProofVerdict[] = [
   { verdict: 'public-key-invalid' },
@@ -89,6 +92,14 @@ describe('rule 3', () => {
     const stranger = decide(factsOf({ credential, device: null }))
     expect(stranger.outcome === 'refused' && stranger.refusal).toEqual({ code: 'token-mismatch' })
   })
+
+  test.each([
+    ['device-token', 'device-token-mismatch'],
+    ['join-code', 'join-code-invalid'],
+  ] as const)('who shows a wrong %s is told nothing of its device', (presented, code) => {
+    const decision = decide(factsOf({ credential: { kind: 'wrong', presented } }))
+    expect(decision.outcome === 'refused' && decision.refusal).toEqual({ code })
+  })
 })
 
 describe('rule 4', () => {
@@ -114,6 +125,14 @@ describe('rule 4', () => {
     ['on a device token', { credential: { kind: 'device-token' } }],
     ['in a role that the list does not name', { role: 'node', names: [] }],
     ['where the list is empty', { policy: policy({ deviceless: [] }) }],
+    [
+      'in a role that the table no longer knows',
+      {
+        role: 'node',
+        names: [],
+        policy: policy({ roles: operatorsAlone, deviceless: scopes('read') }),
+      },
+    ],
   ])('C3: not %s', (_, more) => {
     const facts = factsOf({ ...absent, policy: policy({ deviceless: scopes('read') }), ...more })
     expect(decide(facts)).toMatchObject({ rule: '4', refusal: { code: 'device-required' } })
@@ -186,9 +205,14 @@ describe('rule 8', () => {
 describe('rule 9', () => {
   const approved = device({ trust: 'approved', grant: scopes('write') })
 
-  test('a grant that covers the wish admits from anywhere, without any credential', () => {
+  test('a grant that covers the wish admits from anywhere, without any credential, and registers nobody', () => {
     const facts = factsOf({ device: approved, origin: REMOTE, credential: { kind: 'none' } })
-    expect(decide(facts)).toMatchObject({ rule: '9', outcome: 'admitted', scopes: scopes('read', 'write') })
+    expect(decide(facts)).toMatchObject({
+      rule: '9',
+      outcome: 'admitted',
+      scopes: scopes('read', 'write'),
+      registers: false,
+    })
   })
 
   test('C2: what is asked for is given, not what is granted', () => {
@@ -327,6 +351,15 @@ describe('rule 10a', () => {
       outcome: 'admitted',
       scopes: scopes('read', 'write'),
       registers: true,
+    })
+  })
+
+  test('F75: a known device is let in by a code too, and not registered again', () => {
+    const known = device({ trust: 'approved', grant: scopes('read') })
+    expect(decide(factsOf({ ...afar, device: known, credential: code('write') }))).toMatchObject({
+      rule: '10a',
+      outcome: 'admitted',
+      registers: false,
     })
   })
 
