@@ -11,7 +11,15 @@ import {
 import type { PresentedCredential } from './credential.ts'
 import { HandshakeError } from './errors.ts'
 import { evidenceOf, type HoldfastCredential, sealOf, subjectOf } from './holdfast-credential.ts'
-import { ADDRESS_PATTERN, LINK_PATTERN, METADATA_PATTERN, NONCE_PATTERN } from './internal/alphabets.ts'
+import {
+  ADDRESS_PATTERN,
+  CLIENT_NONCE_PATTERN,
+  LINK_PATTERN,
+  MAX_PORT,
+  METADATA_PATTERN,
+  NONCE_PATTERN,
+} from './internal/alphabets.ts'
+import { integer, type SignedField, text, unfitField } from './internal/fields.ts'
 import { foldMetadata } from './internal/metadata.ts'
 import { parseSignature } from './internal/signature-text.ts'
 import { markVerified } from './internal/verified.ts'
@@ -56,7 +64,7 @@ export interface HoldfastProof {
  * This identity wishes this, of this gateway and no other, at this address, on the socket of this challenge, and shows
  * this credential without sending it.
  *
- * @throws {@link HandshakeError} `WISH_INVALID`: a field outside its alphabet, too many scopes, or one of them twice.
+ * @throws {@link HandshakeError} `WISH_INVALID`: a field outside its alphabet or bounds, too many scopes, or one twice.
  * Nothing was signed. The error names the field and quotes nothing.
  */
 export function signHoldfastProof(options: HoldfastSignOptions): HoldfastProof {
@@ -99,27 +107,29 @@ export function signHoldfastProof(options: HoldfastSignOptions): HoldfastProof {
   }
 }
 
-/** Every field of the transcript beside its alphabet: what a gate would refuse is not signed. */
+/** Every field of the transcript beside what a gate reads it by: what a gate would refuse is not signed. */
 function refuseUnfit(options: HoldfastSignOptions, clientNonce: string): void {
   const { challenge, dialled, client, role, scopes, credential } = options
-  const fields: readonly (readonly [string, RegExp, string])[] = [
-    ['client.id', NAME_PATTERN, client.id],
-    ['client.mode', NAME_PATTERN, client.mode],
-    ['client.platform', METADATA_PATTERN, client.platform],
-    ['role', NAME_PATTERN, role],
-    ...scopes.map(scope => ['scopes', NAME_PATTERN, scope] as const),
-    ['challenge.nonce', NONCE_PATTERN, challenge.nonce],
-    ['challenge.ts', /^\d{1,16}$/, String(challenge.ts)],
-    ['clientNonce', /^[A-Za-z0-9_-]{43}$/, clientNonce],
-    ['dialled.address', ADDRESS_PATTERN, dialled.address],
-    ['dialled.port', /^\d{1,5}$/, String(dialled.port)],
+  const name = text(NAME_PATTERN)
+  const link = text(LINK_PATTERN)
+  const fields: readonly SignedField[] = [
+    ['client.id', name, client.id],
+    ['client.mode', name, client.mode],
+    ['client.platform', text(METADATA_PATTERN), client.platform],
+    ['role', name, role],
+    ...scopes.map((scope): SignedField => ['scopes', name, scope]),
+    ['challenge.nonce', text(NONCE_PATTERN), challenge.nonce],
+    ['challenge.ts', integer(0), challenge.ts],
+    ['clientNonce', text(CLIENT_NONCE_PATTERN), clientNonce],
+    ['dialled.address', text(ADDRESS_PATTERN), dialled.address],
+    ['dialled.port', integer(1, MAX_PORT), dialled.port],
     ...(credential.kind === 'delegation' ? credential.chain : []).map(
-      link => ['credential.chain', LINK_PATTERN, link] as const,
+      (each): SignedField => ['credential.chain', link, each],
     ),
   ]
-  const unfit = fields.find(([, alphabet, value]) => !alphabet.test(value))
-  if (unfit !== undefined)
-    throw new HandshakeError('WISH_INVALID', { reason: `${unfit[0]} is outside its alphabet` })
+  const unfit = unfitField(fields)
+  if (unfit !== null)
+    throw new HandshakeError('WISH_INVALID', { reason: `${unfit} is outside its alphabet or bounds` })
   if (scopes.length > MAX_SCOPES)
     throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
   if (new Set(scopes).size !== scopes.length)

@@ -8,6 +8,7 @@ import {
 } from '@holdfast/identity'
 import { HandshakeError } from './errors.ts'
 import { METADATA_PATTERN, NONCE_PATTERN, SECRET_PATTERN } from './internal/alphabets.ts'
+import { integer, optional, type SignedField, text, unfitField } from './internal/fields.ts'
 import { foldMetadata } from './internal/metadata.ts'
 import { parseSignature } from './internal/signature-text.ts'
 import { markVerified } from './internal/verified.ts'
@@ -102,22 +103,24 @@ export function signOpenClawProof(options: SignOptions): DeviceClaim {
   }
 }
 
-/** Every field of the signed string beside its alphabet. */
+/** Every field of the signed string beside what a gate reads it by. */
 function refuseUnfit({ challenge, client, role, scopes, auth }: SignOptions): void {
-  const fields: readonly (readonly [string, RegExp, string])[] = [
-    ['client.id', NAME_PATTERN, client.id],
-    ['client.mode', NAME_PATTERN, client.mode],
-    ['client.platform', METADATA_PATTERN, client.platform],
-    ['client.deviceFamily', METADATA_PATTERN, client.deviceFamily ?? 'none'],
-    ['role', NAME_PATTERN, role],
-    ...scopes.map(scope => ['scopes', NAME_PATTERN, scope] as const),
-    ['auth', SECRET_PATTERN, signedCredential(auth)],
-    ['challenge.nonce', NONCE_PATTERN, challenge.nonce],
-    ['challenge.ts', /^\d{1,16}$/, String(challenge.ts)],
+  const name = text(NAME_PATTERN)
+  const metadata = text(METADATA_PATTERN)
+  const fields: readonly SignedField[] = [
+    ['client.id', name, client.id],
+    ['client.mode', name, client.mode],
+    ['client.platform', metadata, client.platform],
+    ['client.deviceFamily', optional(metadata, null), client.deviceFamily ?? undefined],
+    ['role', name, role],
+    ...scopes.map((scope): SignedField => ['scopes', name, scope]),
+    ['auth', text(SECRET_PATTERN), signedCredential(auth)],
+    ['challenge.nonce', text(NONCE_PATTERN), challenge.nonce],
+    ['challenge.ts', integer(0), challenge.ts],
   ]
-  const unfit = fields.find(([, alphabet, value]) => !alphabet.test(value))
-  if (unfit !== undefined)
-    throw new HandshakeError('WISH_INVALID', { reason: `${unfit[0]} is outside its alphabet` })
+  const unfit = unfitField(fields)
+  if (unfit !== null)
+    throw new HandshakeError('WISH_INVALID', { reason: `${unfit} is outside its alphabet or bounds` })
   if (scopes.length > MAX_SCOPES)
     throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
   if (new Set(scopes).size !== scopes.length)

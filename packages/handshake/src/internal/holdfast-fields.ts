@@ -1,5 +1,12 @@
 import type { CredentialClaim, HoldfastConnect } from '../messages.ts'
-import { ADDRESS_PATTERN, LINK_PATTERN, MAX_LINKS, NONCE_PATTERN } from './alphabets.ts'
+import {
+  ADDRESS_PATTERN,
+  CLIENT_NONCE_PATTERN,
+  LINK_PATTERN,
+  MAX_LINKS,
+  MAX_PORT,
+  NONCE_PATTERN,
+} from './alphabets.ts'
 import {
   anyText,
   type FieldProblem,
@@ -18,10 +25,10 @@ const deviceShape = shapeOf({
   signature: anyText(128),
   signedAt: integer(0),
   nonce: text(NONCE_PATTERN),
-  clientNonce: text(/^[A-Za-z0-9_-]{43}$/),
+  clientNonce: text(CLIENT_NONCE_PATTERN),
   gatewayId: text(/^[0-9a-f]{64}$/),
   address: text(ADDRESS_PATTERN),
-  port: integer(1, 65_535),
+  port: integer(1, MAX_PORT),
 })
 
 const deviceKeyShape = shapeOf({ kind: text(/^device-key$/) })
