@@ -2,6 +2,7 @@ import {
   BUILT_IN_ROLES,
   defineRoles,
   expandScopes,
+  isHandshakeError,
   joinScopes,
   MAX_SCOPES,
   meetScopes,
@@ -133,6 +134,31 @@ describe('the built-in table', () => {
   })
 })
 
+describe('what the table does not know', () => {
+  const gone = 'gone' as Role
+  const stranger = 'stranger' as Scope
+
+  test('of an unknown role nothing is held, nothing stays, and everything is missing', () => {
+    const all = scopes('read', 'admin')
+    expect(expandScopes(ROLES, gone, all)).toEqual(new Set())
+    expect(reduceScopes(ROLES, gone, all)).toEqual([])
+    expect(missingScopes(ROLES, gone, all, all)).toEqual(scopes('admin', 'read'))
+    expect(parseScopes(ROLES, gone, [])).toBeNull()
+    expect(parseScopes(ROLES, gone, ['operator.read'])).toBeNull()
+  })
+
+  test('an unknown scope is left out of what is reduced, and missing where it is wished for', () => {
+    expect(reduceScopes(ROLES, operator, [stranger, ...scopes('read')])).toEqual(scopes('read'))
+    expect(joinScopes(ROLES, operator, [stranger], scopes('read'))).toEqual(scopes('read'))
+    expect(missingScopes(ROLES, operator, [stranger], [stranger])).toEqual([stranger])
+  })
+})
+
+test('what is missing is sorted, and each of it once', () => {
+  const wished = scopes('write', 'read', 'approvals', 'write')
+  expect(missingScopes(ROLES, operator, [], wished)).toEqual(scopes('approvals', 'read', 'write'))
+})
+
 describe('H3 H7 H14: a wish is made of known names only', () => {
   test.each([
     ['an invented role', 'admin', []],
@@ -169,26 +195,38 @@ describe('H3 H7 H14: a wish is made of known names only', () => {
 })
 
 describe('a table of roles that is none', () => {
-  test.each([
+  const long = 'x'.repeat(65)
+
+  test.each<[string, string, (readonly string[])?]>([
     ['no role', '{}'],
     ['null', 'null'],
     ['a list', '[]'],
     ['a text', '"operator"'],
-    ['a role that is null', '{"operator":null}'],
-    ['a role that is a list', '{"operator":["read"]}'],
-    ['an implication that is a number', '{"operator":{"read":1}}'],
-    ['an implication that is null', '{"operator":{"read":null}}'],
-    ['an implication that is a name', '{"operator":{"read":[],"write":"read"}}'],
-    ['an implication that points nowhere', '{"operator":{"read":["write"]}}'],
-    ['an implication to a prototype', '{"operator":{"read":["toString"]}}'],
-    ['an implication that is no name', '{"operator":{"read":[null]}}'],
-    ['a role outside the alphabet', '{"Operator":{}}'],
-    ['a scope outside the alphabet', '{"operator":{"a,b":[]}}'],
-    ['an empty scope', '{"operator":{"":[]}}'],
-    ['a scope of 65 letters', `{"operator":{"${'x'.repeat(65)}":[]}}`],
-  ])('%s', (_, json) => {
+    ['a number', '7'],
+    ['a role that is null', '{"operator":null}', ['operator']],
+    ['a role that is a list', '{"operator":["read"]}', ['operator']],
+    ['a role that is a number', '{"operator":7}', ['operator']],
+    ['a role that is a truth', '{"operator":true}', ['operator']],
+    ['an implication that is a number', '{"operator":{"read":1}}', ['operator', 'read']],
+    ['an implication that is null', '{"operator":{"read":null}}', ['operator', 'read']],
+    ['an implication that is a name', '{"operator":{"read":[],"write":"read"}}', ['operator', 'write']],
+    ['an implication that points nowhere', '{"operator":{"read":["write"]}}', ['operator', 'read']],
+    ['an implication to a prototype', '{"operator":{"read":["toString"]}}', ['operator', 'read']],
+    ['an implication that is no name', '{"operator":{"read":[null]}}', ['operator', 'read']],
+    ['a role outside the alphabet', '{"Operator":{}}', ['Operator']],
+    ['a scope outside the alphabet', '{"operator":{"a,b":[]}}', ['operator', 'a,b']],
+    ['an empty scope', '{"operator":{"":[]}}', ['operator', '""']],
+    ['a scope of 65 letters', `{"operator":{"${long}":[]}}`, ['operator', long]],
+  ])('%s: the error says where', (_, json, place = []) => {
     const declarations = JSON.parse(json) as RoleDeclarations
-    expect(() => defineRoles(declarations)).toThrow(expect.objectContaining({ code: 'ROLES_INVALID' }))
+    try {
+      defineRoles(declarations)
+      expect.unreachable()
+    } catch (error) {
+      if (!isHandshakeError(error)) throw error
+      expect(error.code).toBe('ROLES_INVALID')
+      for (const name of place) expect(error.detail.reason).toContain(name)
+    }
   })
 
   test('later changes of the declarations change nothing', () => {

@@ -191,6 +191,9 @@ describe('C11 F66: headers of something in between', () => {
     'traceparent',
     'x-anything',
     'dnt',
+    'x-via',
+    'via-x',
+    'not-x-forwarded-for',
   ])('%s goes on, but is not direct', header => {
     expect(ask({ [header]: 'x' })).toMatchObject({ outcome: 'proceed', origin: { directLocal: false } })
   })
@@ -414,7 +417,9 @@ describe('clients as they are', () => {
 
   test.each<[string, (url: string) => void]>([
     ['ws', url => void new WsClient(url).on('error', () => 'cut by the server')],
+    ['ws with a subprotocol', url => void new WsClient(url, 'x').on('error', () => 'cut by the server')],
     ['the WebSocket of Node', url => void new WebSocket(url)],
+    ['the WebSocket of Node with a subprotocol', url => void new WebSocket(url, 'x')],
   ])('%s is direct local', async (_, connect) => {
     expect(await upgradeBy(connect)).toMatchObject({ outcome: 'proceed', origin: { directLocal: true } })
   })
