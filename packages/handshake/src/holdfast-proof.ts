@@ -208,10 +208,8 @@ function proofVerdict(
   if (device.id !== deviceId) return { verdict: 'device-id-mismatch' }
   const misdirected = misdirection(params, context)
   if (misdirected !== null) return misdirected
-  const signature = parseSignature(device.signature)
-  if (signed === null || signature === null || !verifySignature(publicKey, signed, signature)) {
+  if (signed === null || !signedBy(publicKey, signed, device.signature))
     return { verdict: 'signature-invalid' }
-  }
   const { id, mode } = client
   const claims = { id, mode, platform: foldMetadata(client.platform) || null, deviceFamily: null }
   const proof = { family: 'holdfast/1', deviceId, publicKey, wish, client: claims } as VerifiedProof
