@@ -9,7 +9,6 @@ import {
   verifySignature,
 } from '@holdfast/identity'
 import type { PresentedCredential } from './credential.ts'
-import { HandshakeError } from './errors.ts'
 import { evidenceOf, type HoldfastCredential, sealOf, subjectOf } from './holdfast-credential.ts'
 import {
   ADDRESS_PATTERN,
@@ -19,13 +18,14 @@ import {
   METADATA_PATTERN,
   NONCE_PATTERN,
 } from './internal/alphabets.ts'
-import { integer, type SignedField, text, unfitField } from './internal/fields.ts'
+import { integer, text } from './internal/fields.ts'
 import { foldMetadata } from './internal/metadata.ts'
 import { parseSignature } from './internal/signature-text.ts'
+import { refuseUnfitFields, type SignedField } from './internal/signed-fields.ts'
 import { markVerified } from './internal/verified.ts'
 import type { ClientClaim, HoldfastConnect } from './messages.ts'
 import type { ProofVerdict, VerifiedProof } from './proof.ts'
-import { MAX_SCOPES, NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts'
+import { NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts'
 import { signedBytes, transcriptBytes, transcriptHash } from './transcript.ts'
 
 /** What a client dialled: an IP literal in canonical spelling, or a host name in lower case, and the port. */
@@ -107,33 +107,34 @@ export function signHoldfastProof(options: HoldfastSignOptions): HoldfastProof {
   }
 }
 
-/** Every field of the transcript beside what a gate reads it by: what a gate would refuse is not signed. */
+const name = text(NAME_PATTERN)
+const metadata = text(METADATA_PATTERN)
+const challengeNonce = text(NONCE_PATTERN)
+const ownNonce = text(CLIENT_NONCE_PATTERN)
+const dialledAddress = text(ADDRESS_PATTERN)
+const dialledPort = integer(1, MAX_PORT)
+const time = integer(0)
+const link = text(LINK_PATTERN)
+
+/** Every field of the transcript beside what a gate reads it by. */
 function refuseUnfit(options: HoldfastSignOptions, clientNonce: string): void {
   const { challenge, dialled, client, role, scopes, credential } = options
-  const name = text(NAME_PATTERN)
-  const link = text(LINK_PATTERN)
   const fields: readonly SignedField[] = [
     ['client.id', name, client.id],
     ['client.mode', name, client.mode],
-    ['client.platform', text(METADATA_PATTERN), client.platform],
+    ['client.platform', metadata, client.platform],
     ['role', name, role],
     ...scopes.map((scope): SignedField => ['scopes', name, scope]),
-    ['challenge.nonce', text(NONCE_PATTERN), challenge.nonce],
-    ['challenge.ts', integer(0), challenge.ts],
-    ['clientNonce', text(CLIENT_NONCE_PATTERN), clientNonce],
-    ['dialled.address', text(ADDRESS_PATTERN), dialled.address],
-    ['dialled.port', integer(1, MAX_PORT), dialled.port],
+    ['challenge.nonce', challengeNonce, challenge.nonce],
+    ['challenge.ts', time, challenge.ts],
+    ['clientNonce', ownNonce, clientNonce],
+    ['dialled.address', dialledAddress, dialled.address],
+    ['dialled.port', dialledPort, dialled.port],
     ...(credential.kind === 'delegation' ? credential.chain : []).map(
       (each): SignedField => ['credential.chain', link, each],
     ),
   ]
-  const unfit = unfitField(fields)
-  if (unfit !== null)
-    throw new HandshakeError('WISH_INVALID', { reason: `${unfit} is outside its alphabet or bounds` })
-  if (scopes.length > MAX_SCOPES)
-    throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
-  if (new Set(scopes).size !== scopes.length)
-    throw new HandshakeError('WISH_INVALID', { reason: 'a scope twice' })
+  refuseUnfitFields(fields, scopes)
 }
 
 /** What a gate knows of itself and of the socket that a `holdfast/1` connect came over. */

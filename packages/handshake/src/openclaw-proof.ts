@@ -6,15 +6,15 @@ import {
   parsePublicKey,
   verifySignature,
 } from '@holdfast/identity'
-import { HandshakeError } from './errors.ts'
 import { METADATA_PATTERN, NONCE_PATTERN, SECRET_PATTERN } from './internal/alphabets.ts'
-import { integer, optional, type SignedField, text, unfitField } from './internal/fields.ts'
+import { integer, optional, text } from './internal/fields.ts'
 import { foldMetadata } from './internal/metadata.ts'
 import { parseSignature } from './internal/signature-text.ts'
+import { refuseUnfitFields, type SignedField } from './internal/signed-fields.ts'
 import { markVerified } from './internal/verified.ts'
 import type { AuthClaim, ClientClaim, DeviceClaim, OpenClawConnect } from './messages.ts'
 import type { ProofFamily, ProofVerdict, VerifiedProof } from './proof.ts'
-import { MAX_SCOPES, NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts'
+import { NAME_PATTERN, parseWish, type RoleTable } from './scopes.ts'
 
 /** How far a peer's clock may be from the gateway's: ±120 s, as measured on OpenClaw 2026.4.8 and 2026.9.6. */
 export const SIGNED_AT_LIMIT_MS = 120_000
@@ -103,28 +103,27 @@ export function signOpenClawProof(options: SignOptions): DeviceClaim {
   }
 }
 
+const name = text(NAME_PATTERN)
+const metadata = text(METADATA_PATTERN)
+const family = optional(metadata, null)
+const secret = text(SECRET_PATTERN)
+const challengeNonce = text(NONCE_PATTERN)
+const time = integer(0)
+
 /** Every field of the signed string beside what a gate reads it by. */
 function refuseUnfit({ challenge, client, role, scopes, auth }: SignOptions): void {
-  const name = text(NAME_PATTERN)
-  const metadata = text(METADATA_PATTERN)
   const fields: readonly SignedField[] = [
     ['client.id', name, client.id],
     ['client.mode', name, client.mode],
     ['client.platform', metadata, client.platform],
-    ['client.deviceFamily', optional(metadata, null), client.deviceFamily ?? undefined],
+    ['client.deviceFamily', family, client.deviceFamily ?? undefined],
     ['role', name, role],
     ...scopes.map((scope): SignedField => ['scopes', name, scope]),
-    ['auth', text(SECRET_PATTERN), signedCredential(auth)],
-    ['challenge.nonce', text(NONCE_PATTERN), challenge.nonce],
-    ['challenge.ts', integer(0), challenge.ts],
+    ['auth', secret, signedCredential(auth)],
+    ['challenge.nonce', challengeNonce, challenge.nonce],
+    ['challenge.ts', time, challenge.ts],
   ]
-  const unfit = unfitField(fields)
-  if (unfit !== null)
-    throw new HandshakeError('WISH_INVALID', { reason: `${unfit} is outside its alphabet or bounds` })
-  if (scopes.length > MAX_SCOPES)
-    throw new HandshakeError('WISH_INVALID', { reason: `more than ${MAX_SCOPES} scopes` })
-  if (new Set(scopes).size !== scopes.length)
-    throw new HandshakeError('WISH_INVALID', { reason: 'a scope twice' })
+  refuseUnfitFields(fields, scopes)
 }
 
 type OpenClawClaims = Omit<OpenClawConnect, 'family'>

@@ -58,14 +58,6 @@ export function isProblem<T extends object>(value: T | FieldProblem): value is F
   return Object.hasOwn(value, 'problem') && Object.hasOwn(value, 'field')
 }
 
-/** A field that is about to be signed: its name, what a gate reads it by, and its value. */
-export type SignedField = readonly [name: string, reader: FieldReader<unknown>, value: unknown]
-
-/** The name of the first field that a gate would not take, or `null`. */
-export function unfitField(fields: readonly SignedField[]): string | null {
-  return fields.find(([, reader, value]) => reader(value) === undefined)?.[0] ?? null
-}
-
 /** A text that matches, whole. */
 export function text(pattern: RegExp): FieldReader<string> {
   return value => (typeof value === 'string' && pattern.test(value) ? value : undefined)
