@@ -17,7 +17,7 @@ describe('a roster', () => {
           if (comes) model.add(who)
           else model.delete(who)
           expect(roster.size).toBe(model.size)
-          expect(new Set(roster)).toEqual(model)
+          expect(new Set(roster.list())).toEqual(model)
           expect(new Set(people.map((_, place) => roster.at(place)).filter(each => each !== null))).toEqual(
             model,
           )
@@ -30,7 +30,7 @@ describe('a roster', () => {
     const roster = new Roster<{ readonly name: number }>()
     for (const each of people) roster.add(each)
     const seen: number[] = []
-    for (const each of roster) {
+    for (const each of roster.list()) {
       seen.push(each.name)
       for (const other of people) roster.delete(other)
       roster.add({ name: 99 })

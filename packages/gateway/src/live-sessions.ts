@@ -98,18 +98,19 @@ export class LiveSessions {
   /** Further sessions of the same device: those of children count once they are admitted, since anybody can name a device. */
   siblings(session: Session): readonly Session[] {
     const all = session.deviceId === null ? undefined : this.#byDevice[session.deviceId]
-    return [...(all ?? [])].filter(
+    return (all?.list() ?? []).filter(
       each => each !== session && (!each.isDelegated || each.connection !== null),
     )
   }
 
   find(connectionId: string): Session | null {
-    for (const session of this.#all) if (session.connection?.connectionId === connectionId) return session
+    for (const session of this.#all.list())
+      if (session.connection?.connectionId === connectionId) return session
     return null
   }
 
   connections(): LiveConnection[] {
-    return [...this.#all].flatMap(session => session.connection ?? [])
+    return this.#all.list().flatMap(session => session.connection ?? [])
   }
 
   /** The end of the watch. The sessions are left to whoever closes the gate. */
@@ -141,7 +142,7 @@ export class LiveSessions {
   noteSuccess(): void {
     if (this.#failingSinceMs === null) return
     this.#failingSinceMs = null
-    for (const session of this.#all)
+    for (const session of this.#all.list())
       if (session.stale && session.connection !== null) void this.review(session)
   }
 
@@ -165,11 +166,11 @@ export class LiveSessions {
     switch (change.kind) {
       case 'device-changed':
       case 'delegation-revoked':
-        for (const session of this.#byDevice[change.deviceId] ?? []) this.#changed(session)
+        for (const session of this.#byDevice[change.deviceId]?.list() ?? []) this.#changed(session)
         break
       case 'gateway-token-changed':
         // One that is still decided on has no generation yet, and may be given the old one.
-        for (const session of this.#all) {
+        for (const session of this.#all.list()) {
           if (session.generationId !== null || session.connection === null) this.#changed(session)
         }
         break
@@ -179,7 +180,7 @@ export class LiveSessions {
         break
       }
       case 'changes-missed':
-        for (const session of this.#all) this.#changed(session)
+        for (const session of this.#all.list()) this.#changed(session)
         break
       case 'store-lost':
         this.noteFailure(new GatewayError('STORE_LOST', { reason: change.reason }))

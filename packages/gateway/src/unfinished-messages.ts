@@ -69,7 +69,7 @@ export class UnfinishedMessages {
   /** Of the device that holds most, so that nobody who sends one message pays for whoever begins hundreds. */
   #heaviest(): LiveConnection | null {
     const byDevice = new Map<string | null, { bytes: number; connection: LiveConnection; most: number }>()
-    for (const connection of this.#holders) {
+    for (const connection of this.#holders.list()) {
       const bytes = this.#held.get(connection) ?? 0
       const sum = byDevice.get(connection.deviceId) ?? { bytes: 0, connection, most: 0 }
       sum.bytes += bytes
