@@ -1,8 +1,8 @@
 import type { Table } from './measure.ts'
 import { startPeer } from './peer.ts'
+import { FAMILIES } from './programs/bench-client.ts'
 import { quantiles, quantilesText } from './quantiles.ts'
 
-const FAMILIES = ['v3', 'holdfast/1'] as const
 const DEVICES = [1_000, 1_000_000] as const
 const WARM_UP = 10_000
 const ROUNDS = 5

@@ -4,10 +4,10 @@ import { createRealHome, startRealGateway } from '../openclaw/real-gateway.ts'
 import { commandFile } from '../openclaw/real-versions.ts'
 import type { Table } from './measure.ts'
 import { startPeer } from './peer.ts'
+import { FAMILIES } from './programs/bench-client.ts'
 import { BENCH_TOKEN } from './programs/gate-seed.ts'
 import { type Quantiles, quantiles } from './quantiles.ts'
 
-const FAMILIES = ['v3', 'holdfast/1'] as const
 const DEVICES = [0, 1_000, 100_000, 1_000_000] as const
 /** Handshakes in a round, by how many are under way at once. */
 const COUNTS = { 1: 600, 16: 2_400 } as const

@@ -2,7 +2,10 @@ import { signHoldfastProof, signOpenClawProof } from '@holdfast/handshake'
 import { type DeviceId, identityFrom } from '@holdfast/identity'
 import { BENCH_TOKEN } from './gate-seed.ts'
 
-export type Family = 'v3' | 'holdfast/1'
+/** The families that are measured. */
+export const FAMILIES = ['v3', 'holdfast/1'] as const
+
+export type Family = (typeof FAMILIES)[number]
 
 const identity = identityFrom({ seed: '42'.repeat(32) })
 const about = { version: '1', deviceFamily: null, displayName: null, instanceId: null }

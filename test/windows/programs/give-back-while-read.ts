@@ -2,8 +2,9 @@
 // left of the lock.
 import { existsSync, openSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { locateState, withInstallLock } from '@holdfast/identity/state'
+import { closeInAMoment } from './close-in-a-moment.ts'
 
 const [directory = ''] = process.argv.slice(2)
 const lock = join(directory, 'install.lock')
@@ -11,15 +12,7 @@ const readers: Worker[] = []
 
 await withInstallLock(locateState({ directory }), async () => {
   const [mark = ''] = readdirSync(lock)
-  const letGo = new Worker(
-    `const { closeSync } = require('node:fs')
-     const { workerData, parentPort } = require('node:worker_threads')
-     parentPort.once('message', () => setTimeout(() => closeSync(workerData), 30))`,
-    { eval: true, workerData: openSync(join(lock, mark), 'r') },
-  )
-  readers.push(letGo)
-  await new Promise(resolve => letGo.once('online', resolve))
-  letGo.postMessage('now')
+  readers.push(await closeInAMoment(openSync(join(lock, mark), 'r'), 30))
 })
 const left = existsSync(lock) ? readdirSync(lock) : null
 for (const reader of readers) await reader.terminate()

@@ -1,8 +1,8 @@
 // Reads a key that this very process keeps open for itself alone (Windows lets nobody else in then): first all the time,
 // then until a thread lets go of it, then when nobody has it open. Prints what came of each.
 import { closeSync, openSync } from 'node:fs'
-import { Worker } from 'node:worker_threads'
 import { isIdentityError, openIdentitySync } from '@holdfast/identity'
+import { closeInAMoment } from './close-in-a-moment.ts'
 
 const [directory = ''] = process.argv.slice(2)
 /** `UV_FS_O_EXLOCK`, which Node does not name: shared with nobody. */
@@ -22,15 +22,7 @@ function outcome(): unknown {
 const held = hold()
 const [heldAllTheTime] = [outcome(), closeSync(held)]
 
-const passing = hold()
-const letGo = new Worker(
-  `const { closeSync } = require('node:fs')
-   const { workerData, parentPort } = require('node:worker_threads')
-   parentPort.once('message', () => setTimeout(() => closeSync(workerData), 50))`,
-  { eval: true, workerData: passing },
-)
-await new Promise(resolve => letGo.once('online', resolve))
-letGo.postMessage('now')
+const letGo = await closeInAMoment(hold(), 50)
 const heldForAMoment = outcome()
 await letGo.terminate()
 console.log(
