@@ -1,8 +1,7 @@
 import type { DeviceId } from './device-id.ts'
-import { deviceIdOf } from './device-id.ts'
 import type { Signer } from './internal/signer.ts'
 import type { StateLocation } from './internal/state-location.ts'
-import type { PublicKey } from './public-key.ts'
+import { deviceIdOf, type PublicKey } from './public-key.ts'
 
 /**
  * Who this install is, and the right to sign as it. There is no way to get the private key out of it: printing,

@@ -1,4 +1,4 @@
-export { type DeviceId, deviceIdOf, parseDeviceId } from './device-id.ts'
+export { type DeviceId, parseDeviceId } from './device-id.ts'
 export type { DeviceIdentity } from './device-identity.ts'
 export {
   IdentityError,
@@ -17,7 +17,7 @@ export {
 } from './inspection.ts'
 export type { StateLocation } from './internal/state-location.ts'
 export { findIdentity, type IdentityOptions, openIdentity, openIdentitySync } from './open-identity.ts'
-export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
+export { deviceIdOf, formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { type ResetIdentity, type ResetOptions, resetIdentity } from './reset-identity.ts'
 export { verifySignature } from './signature.ts'
 export {

@@ -1,4 +1,5 @@
-import type { KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
+import type { DeviceId } from './device-id.ts'
 import { isAcceptablePoint } from './internal/canonical-bytes.ts'
 import { nativePublicKey } from './internal/native-ed25519.ts'
 
@@ -11,6 +12,8 @@ export type PublicKey = CheckedPublicKey
 class CheckedPublicKey {
   readonly #raw: Uint8Array
   #native: KeyObject | null | undefined
+  #deviceId: DeviceId | undefined
+  #text: string | undefined
 
   constructor(raw: Uint8Array) {
     this.#raw = Uint8Array.from(raw)
@@ -23,7 +26,8 @@ class CheckedPublicKey {
 
   /** The one spelling of this key: see {@link formatPublicKey}. */
   toString(): string {
-    return Buffer.from(this.#raw).toString('base64url')
+    this.#text ??= Buffer.from(this.#raw).toString('base64url')
+    return this.#text
   }
 
   toJSON(): string {
@@ -42,6 +46,12 @@ class CheckedPublicKey {
   static nativeOf(key: CheckedPublicKey): KeyObject | null {
     if (key.#native === undefined) key.#native = nativePublicKey(key.#raw)
     return key.#native
+  }
+
+  /** See `deviceIdOf`; made once. */
+  static deviceIdOf(key: CheckedPublicKey): DeviceId {
+    key.#deviceId ??= hash('sha256', key.#raw, 'hex') as DeviceId
+    return key.#deviceId
   }
 }
 
@@ -72,3 +82,6 @@ export const isPublicKey = CheckedPublicKey.isOne
 
 /** The runtime's own form of a key, or `null` where it has no Ed25519. */
 export const nativeFormOf = CheckedPublicKey.nativeOf
+
+/** The id of the device that holds this key. An id cannot be chosen: it is the hash of the key. */
+export const deviceIdOf: (key: PublicKey) => DeviceId = CheckedPublicKey.deviceIdOf

@@ -13,7 +13,7 @@ import { isPublicKey, nativeFormOf, type PublicKey } from './public-key.ts'
 export function verifySignature(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
   if (!isPublicKey(key) || !isBytes(message) || !isBytes(signature) || signature.length !== 64) return false
   // A copy, so that memory shared with another thread cannot change between the checks and the verdict.
-  const fixed = Uint8Array.from(signature)
+  const fixed = new Uint8Array(signature)
   if (!isAcceptablePoint(fixed.subarray(0, 32)) || !isReducedScalar(fixed.subarray(32))) return false
   const native = nativeFormOf(key)
   return native === null
