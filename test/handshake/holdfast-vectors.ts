@@ -116,6 +116,6 @@ export const holdfastVectors = {
   deviceId: device.id,
   gatewaySeed: SEEDS.gateway,
   gatewayId: gateway.id,
-  gatewayTokenMacKey: Buffer.from(gatewayTokenMacKey(TOKEN)).toString('hex'),
+  gatewayTokenMacKey: gatewayTokenMacKey(TOKEN).export().toString('hex'),
   cases: CASES.map(vectorOf),
 }

@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { type DeviceIdentity, formatPublicKey, identityFrom } from '@holdfast/identity'
 import { parseSignature } from './internal/signature-text.ts'
 import type { CredentialClaim } from './messages.ts'
@@ -16,18 +16,22 @@ export type HoldfastCredential =
 const TOKEN_KEY_INFO = 'holdfast/1 gateway-token'
 const JOIN_KEY_INFO = 'holdfast/1 join-code'
 
-/** The key of the MAC by which a peer shows that it has the gateway token: HKDF-SHA256 (RFC 5869) without salt, 32 bytes. */
-export function gatewayTokenMacKey(token: string): Uint8Array {
-  return derive(token, TOKEN_KEY_INFO)
+/**
+ * The key of the MAC by which a peer shows that it has the gateway token: HKDF-SHA256 (RFC 5869) without salt, 32 bytes. A
+ * key object, which prints nothing of itself; and Node 24 takes 36 µs for a MAC whose key comes as bytes, since it looks
+ * whether they are a key object by an error that it makes and catches, and 4 µs with this one (24.21.0).
+ */
+export function gatewayTokenMacKey(token: string): KeyObject {
+  return createSecretKey(derive(token, TOKEN_KEY_INFO))
 }
 
 /** HMAC-SHA256 over a transcript (RFC 2104), 32 bytes. */
-export function transcriptMac(macKey: Uint8Array, transcript: Uint8Array): Uint8Array {
+export function transcriptMac(macKey: KeyObject, transcript: Uint8Array): Uint8Array {
   return createHmac('sha256', macKey).update(transcript).digest()
 }
 
 /** Is this the MAC, in its one spelling, of this transcript under this key? In constant time. */
-export function verifyTranscriptMac(macKey: Uint8Array, transcript: Uint8Array, mac: string): boolean {
+export function verifyTranscriptMac(macKey: KeyObject, transcript: Uint8Array, mac: string): boolean {
   const expected = Buffer.from(textOf(transcriptMac(macKey, transcript)))
   // Lengths in bytes: a text of as many characters may have more.
   const shown = Buffer.from(mac)
