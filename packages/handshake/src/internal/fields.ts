@@ -6,13 +6,19 @@ type Read<R extends Readers> = { readonly [K in keyof R]: Exclude<ReturnType<R[K
 
 /** The closed set of an object's fields. Made once, by {@link shapeOf}: it is gone through for every frame. */
 export interface Shape<R extends Readers> {
-  readonly names: ReadonlySet<string>
-  readonly readers: readonly (readonly [name: keyof R & string, reader: FieldReader<unknown>])[]
+  readonly names: readonly (keyof R & string)[]
+  readonly readers: ReadonlyMap<string, FieldReader<unknown>>
+  /** What each field is read as where it is absent. */
+  readonly absent: Readonly<Record<string, unknown>>
 }
 
 export function shapeOf<R extends Readers>(readers: R): Shape<R> {
   const entries = Object.entries(readers)
-  return { names: new Set(entries.map(([name]) => name)), readers: entries }
+  return {
+    names: Object.keys(readers),
+    readers: new Map(entries),
+    absent: Object.fromEntries(entries.map(([name, reader]) => [name, reader(undefined)])),
+  }
 }
 
 /** The first thing wrong with an object: where, and whether the field is unknown or unfit. */
@@ -36,14 +42,16 @@ export function readObject<R extends Readers>(
   shape: Shape<R>,
 ): Read<R> | FieldProblem {
   if (!isObject(value)) return { field: path, problem: 'invalid' }
+  const read: Record<string, unknown> = { ...shape.absent }
+  let stranger: string | null = null
   for (const name of Object.keys(value)) {
-    if (!shape.names.has(name)) return { field: `${path}.${nameable(name)}`, problem: 'unknown' }
+    const reader = shape.readers.get(name)
+    if (reader === undefined) stranger ??= name
+    else read[name] = reader(value[name])
   }
-  const read: Record<string, unknown> = {}
-  for (const [name, reader] of shape.readers) {
-    const result = reader(Object.hasOwn(value, name) ? value[name] : undefined)
-    if (result === undefined) return { field: `${path}.${name}`, problem: 'invalid' }
-    read[name] = result
+  if (stranger !== null) return { field: `${path}.${nameable(stranger)}`, problem: 'unknown' }
+  for (const name of shape.names) {
+    if (read[name] === undefined) return { field: `${path}.${name}`, problem: 'invalid' }
   }
   return read as Read<R>
 }

@@ -1,4 +1,6 @@
 /** Trimmed, and lower case in ASCII only: "ÄX" stays "Äx" (measured on OpenClaw). */
 export function foldMetadata(value: string): string {
-  return value.trim().replace(/[A-Z]/g, letter => letter.toLowerCase())
+  const trimmed = value.trim()
+  // Most have no capitals, and are not put together anew.
+  return /[A-Z]/.test(trimmed) ? trimmed.replace(/[A-Z]/g, letter => letter.toLowerCase()) : trimmed
 }
