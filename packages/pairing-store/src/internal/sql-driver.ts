@@ -6,6 +6,8 @@ import type { Schema } from './schema.ts'
 export interface PreparedQuery<Values, Row> {
   readonly sql: string
   readonly bind: (values: Values) => readonly SqlValue[]
+  /** Makes a row of its values, in the order in which the statement names them: quicker than to have SQLite name each. */
+  readonly rowOf?: (values: readonly SqlValue[]) => Row
   /** Never there: it carries the row's type. */
   readonly row?: Row
 }
@@ -52,6 +54,7 @@ class Placeholder {
 /** Compile a query once, with a name in the place of each value that changes. Compiling costs more than running it. */
 export function prepareQuery<Values extends Readonly<Record<keyof Values, SqlValue>>, Row>(
   build: (value: <Name extends keyof Values>(name: Name) => Values[Name]) => Compilable<Row>,
+  rowOf?: (values: readonly SqlValue[]) => Row,
 ): PreparedQuery<Values, Row> {
   // The builder only carries the value to the compiled list of parameters, where it is found again below.
   const compiled = build(
@@ -64,5 +67,6 @@ export function prepareQuery<Values extends Readonly<Record<keyof Values, SqlVal
       slots.map(slot =>
         slot instanceof Placeholder ? values[slot.name as keyof Values] : (slot as SqlValue),
       ),
+    ...(rowOf !== undefined && { rowOf }),
   }
 }

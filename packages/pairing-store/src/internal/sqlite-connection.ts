@@ -56,7 +56,11 @@ export class SqliteConnection implements Session {
   }
 
   allNow<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): readonly Row[] {
-    return this.#statement(query.sql).all(...query.bind(values)) as Row[]
+    const statement = this.#statement(query.sql)
+    const { rowOf } = query
+    if (rowOf === undefined) return statement.all(...query.bind(values)) as Row[]
+    statement.setReturnArrays(true)
+    return (statement.all(...query.bind(values)) as unknown as SqlValue[][]).map(rowOf)
   }
 
   async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
