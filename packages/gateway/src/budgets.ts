@@ -1,4 +1,4 @@
-import { Roster } from './internal/roster.ts'
+import { type Place, Roster } from './internal/roster.ts'
 
 /** Peers that must not be able to crowd out each other. */
 export type SocketClass = 'local' | 'remote' | 'browser'
@@ -7,38 +7,42 @@ export type SocketClass = 'local' | 'remote' | 'browser'
  * Who holds a place before authentication, for each class of peers. When a class is full, a newcomer takes the place of
  * a random holder: whoever floods the gate evicts mostly itself, while refusing the newest would shut everybody out.
  */
-export class Budgets<Holder extends object> {
+export class Budgets<Holder> {
   readonly #limit: number
   readonly #random: (below: number) => number
-  readonly #holders: Readonly<Record<SocketClass, Roster<Holder>>> = {
+  readonly #evict: (holder: Holder) => void
+  readonly #places: Readonly<Record<SocketClass, Roster<Holder>>> = {
     local: new Roster(),
     remote: new Roster(),
     browser: new Roster(),
   }
 
-  /** @param random a whole number from 0 up to, not including, its argument */
-  constructor(limit: number, random: (below: number) => number) {
-    this.#limit = limit
-    this.#random = random
+  /**
+   * @param options.random a whole number from 0 up to, not including, its argument
+   * @param options.evict called with a holder that has lost its place
+   */
+  constructor(options: {
+    readonly limit: number
+    readonly random: (below: number) => number
+    readonly evict: (holder: Holder) => void
+  }) {
+    this.#limit = options.limit
+    this.#random = options.random
+    this.#evict = options.evict
   }
 
-  /** Gives the holder a place; returns whoever lost theirs for it. */
-  take(socketClass: SocketClass, holder: Holder): Holder | null {
-    const holders = this.#holders[socketClass]
-    const evicted = holders.size < this.#limit ? null : holders.at(this.#random(holders.size))
-    if (evicted !== null) holders.delete(evicted)
-    holders.add(holder)
-    return evicted
-  }
-
-  /** Does nothing for whoever holds no place. */
-  release(holder: Holder): void {
-    const { local, remote, browser } = this.#holders
-    for (const holders of [local, remote, browser]) holders.delete(holder)
+  /** Gives the holder a place, which is its own until it leaves it or loses it to another. */
+  take(socketClass: SocketClass, holder: Holder): Place<Holder> {
+    const places = this.#places[socketClass]
+    const lost = places.size < this.#limit ? null : places.at(this.#random(places.size))
+    lost?.leave()
+    const place = places.add(holder)
+    if (lost !== null) this.#evict(lost.item)
+    return place
   }
 
   get size(): number {
-    const { local, remote, browser } = this.#holders
+    const { local, remote, browser } = this.#places
     return local.size + remote.size + browser.size
   }
 }

@@ -15,7 +15,7 @@ import {
   verifyOpenClawProof,
   type Wish,
 } from '@holdfast/handshake'
-import { type DeviceIdentity, parseDeviceId } from '@holdfast/identity'
+import { type DeviceIdentity, type PublicKey, parseDeviceId } from '@holdfast/identity'
 import type { AdmissionAttempt } from '@holdfast/pairing-store'
 import type { TokenReading } from './gateway-token.ts'
 
@@ -37,6 +37,7 @@ export interface ConnectSurroundings {
   /** The gateway's own. */
   readonly identity: DeviceIdentity
   readonly isOwnAddress: (dialled: DialledAddress) => boolean
+  readonly readPublicKey: (text: string) => PublicKey | null
 }
 
 /** What a readable `connect` says and proves. */
@@ -48,11 +49,16 @@ export interface ReadAttempt {
 }
 
 export function readAttempt(params: ConnectParams, wish: Wish, socket: ConnectSurroundings): ReadAttempt {
-  const { origin, policy, token, nonce, identity } = socket
+  const { origin, policy, token, nonce, identity, readPublicKey } = socket
   const common = { frame: { ok: true, wish }, origin, policy, name: params.client.displayName } as const
   const claimedDeviceId = parseDeviceId(params.device?.id)
   if (params.family === 'openclaw') {
-    const proof = verifyOpenClawProof(params, { roles: policy.roles, nonce, nowMs: socket.nowMs })
+    const proof = verifyOpenClawProof(params, {
+      roles: policy.roles,
+      nonce,
+      nowMs: socket.nowMs,
+      readPublicKey,
+    })
     const credential = selectCredential(params.auth, token)
     const attempt = { ...common, proof, credential, claimedDeviceId, handsOutToken: true }
     return { attempt, answerFor: () => null }
@@ -65,6 +71,7 @@ export function readAttempt(params: ConnectParams, wish: Wish, socket: ConnectSu
     challengedAtMs,
     isOwnAddress,
     token,
+    readPublicKey,
   })
   return {
     attempt: { ...common, proof, credential, claimedDeviceId },

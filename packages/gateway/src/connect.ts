@@ -27,6 +27,7 @@ import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { faultyPart } from './gate-events.ts'
 import { helloOk } from './hello.ts'
+import type { Place } from './internal/roster.ts'
 import { closeSocket } from './internal/socket-closing.ts'
 import { LiveConnection } from './live-connection.ts'
 import type { Session } from './live-sessions.ts'
@@ -63,6 +64,8 @@ export class ConnectHandshake {
   #callId: string | null = null
   #session: Session | null = null
   #answerNow: (() => void) | null = null
+  /** Before authentication; or while it waits for its answer. */
+  #place: Place<ConnectHandshake>
   #callOffDeadline: () => void
 
   constructor(desk: Desk, socket: WebSocket, peer: SocketPeer) {
@@ -80,7 +83,7 @@ export class ConnectHandshake {
     this.#callOffDeadline = desk.clock.after(handshakeMs, () =>
       this.refuse({ code: 'handshake-timeout', limitMs: handshakeMs }, '0'),
     )
-    desk.budgets.take(socketClassOf(peer.origin), this)?.refuse({ code: 'sockets-full' }, '0')
+    this.#place = desk.budgets.take(socketClassOf(peer.origin), this)
     const payload = { nonce: this.#nonce, ts: this.#challengedAtMs }
     socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload }))
   }
@@ -140,18 +143,18 @@ export class ConnectHandshake {
 
   // The peer waits without a place before authentication, so that nobody is kept out by those who guess.
   #answerLater(answer: PeerAnswer, refusal: Refusal, rule: RefusingRule, delayMs: number): void {
-    const { budgets, waiting, clock } = this.#desk
+    const { waiting, clock } = this.#desk
     this.#state = 'answering'
     const answerNow = () => {
       callOff()
       this.#answerNow = null
-      waiting.release(this)
+      this.#place.leave()
       this.#answer(answer, refusal, rule)
     }
     const callOff = clock.after(delayMs, answerNow)
     this.#answerNow = answerNow
-    budgets.release(this)
-    waiting.take(socketClassOf(this.#origin), this)?.answerNow()
+    this.#place.leave()
+    this.#place = waiting.take(socketClassOf(this.#origin), this)
   }
 
   /** The end of waiting, for one that has to make room. */
@@ -196,8 +199,7 @@ export class ConnectHandshake {
   }
 
   readonly #onClose = (closeCode: number): void => {
-    this.#desk.budgets.release(this)
-    this.#desk.waiting.release(this)
+    this.#place.leave()
     this.#answerNow = null
     if (this.#state === 'over') return
     this.#state = 'over'
@@ -253,6 +255,7 @@ export class ConnectHandshake {
         nowMs: desk.clock.nowMs(),
         identity: desk.identity,
         isOwnAddress: dialled => desk.addresses.includes(dialled, this.#end),
+        readPublicKey: text => desk.keys.read(text),
       })
       const session = desk.sessions.list(attempt)
       this.#session = session
@@ -314,7 +317,7 @@ export class ConnectHandshake {
     this.#leave()
     this.#raw?.removeListener('data', this.#countBytes)
     if (this.#raw !== null) desk.unfinished.watch(this.#raw, connection)
-    desk.budgets.release(this)
+    this.#place.leave()
     this.#socket.removeListener('close', this.#onClose)
     this.#socket.on('close', closeCode => {
       desk.sessions.unlist(session)
@@ -353,6 +356,8 @@ export class ConnectHandshake {
     })
     if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })
     if (deviceId !== null) desk.store.noteSeen(deviceId)
+    const { proof } = session.attempt
+    if (proof.verdict === 'verified') desk.keys.remember(proof.proof.publicKey)
     // A change that came while the facts were read or the hello was made: the rules are asked again.
     if (session.stale) void desk.sessions.review(session)
     this.#settle(connection)

@@ -7,6 +7,7 @@ import type { ConnectHandshake } from './connect.ts'
 import type { DelegationWatch } from './delegation-watch.ts'
 import type { EventOutlet } from './gate-events.ts'
 import type { CurrentToken } from './gateway-token.ts'
+import type { KnownKeys } from './internal/known-keys.ts'
 import type { GateLimits } from './limits.ts'
 import type { ConnectionHost, LiveConnection } from './live-connection.ts'
 import type { LiveSessions } from './live-sessions.ts'
@@ -20,6 +21,7 @@ export interface Desk {
   /** The gateway's own. */
   readonly identity: DeviceIdentity
   readonly addresses: OwnAddresses
+  readonly keys: KnownKeys
   readonly policy: AdmissionPolicy
   readonly limits: GateLimits
   readonly clock: GateClock

@@ -26,6 +26,7 @@ import { GatewayError } from './errors.ts'
 import { EventOutlet, faultyPart, type GateListener } from './gate-events.ts'
 import { checkScopeOptions, type GateOptions } from './gate-options.ts'
 import { CurrentToken } from './gateway-token.ts'
+import { KnownKeys } from './internal/known-keys.ts'
 import { Roster } from './internal/roster.ts'
 import { closeSocket, ReasonedSocket } from './internal/socket-closing.ts'
 import { completeLimits, type GateLimits } from './limits.ts'
@@ -86,6 +87,8 @@ export function createGate(options: GateOptions): Gate {
 /** Each piece of a message costs memory beside its bytes. */
 const BYTES_PER_PIECE = 256
 const FRAGMENTS_PER_MESSAGE = 1_024
+/** 1.5 KB each. */
+const KNOWN_KEYS = 1_024
 
 class WebSocketGate implements Gate {
   readonly ready: Promise<void>
@@ -252,12 +255,21 @@ class WebSocketGate implements Gate {
       store,
       identity,
       addresses: this.#addresses,
+      keys: new KnownKeys(KNOWN_KEYS),
       policy,
       limits,
       clock: this.#clock,
       token: this.#token,
-      budgets: new Budgets(limits.unauthenticatedSockets, below => randomInt(below)),
-      waiting: new Budgets(limits.waitingForAnswer, below => randomInt(below)),
+      budgets: new Budgets({
+        limit: limits.unauthenticatedSockets,
+        random: below => randomInt(below),
+        evict: handshake => handshake.refuse({ code: 'sockets-full' }, '0'),
+      }),
+      waiting: new Budgets({
+        limit: limits.waitingForAnswer,
+        random: below => randomInt(below),
+        evict: handshake => handshake.answerNow(),
+      }),
       delays: new WrongTokenDelays(limits.wrongTokenDelayMs),
       sessions: this.#sessions,
       delegations,
@@ -281,8 +293,8 @@ class WebSocketGate implements Gate {
 
   #begin(socket: WebSocket, peer: SocketPeer): ConnectHandshake {
     const handshake = new ConnectHandshake(this.#desk, socket, peer)
-    this.#handshakes.add(handshake)
-    socket.once('close', () => this.#handshakes.delete(handshake))
+    const place = this.#handshakes.add(handshake)
+    socket.once('close', () => place.leave())
     return handshake
   }
 

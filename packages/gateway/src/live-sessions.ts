@@ -4,7 +4,7 @@ import type { AdmissionAttempt, PairingStore, StoreChange } from '@holdfast/pair
 import type { GateClock } from './clock.ts'
 import { GatewayError } from './errors.ts'
 import type { EventOutlet } from './gate-events.ts'
-import { Roster } from './internal/roster.ts'
+import { type Place, Roster } from './internal/roster.ts'
 import type { LiveConnection } from './live-connection.ts'
 
 const PROBE_INTERVAL_MS = 5_000
@@ -23,6 +23,8 @@ export interface Session {
   /** Something about it changed, and the rules have not been asked since. */
   stale: boolean
   reviewing: boolean
+  /** Where it is listed. */
+  readonly places: Place<Session>[]
 }
 
 /** What the watch over live sessions works with. */
@@ -71,21 +73,20 @@ export class LiveSessions {
       connection: null,
       stale: false,
       reviewing: false,
+      places: [],
     }
-    this.#all.add(session)
+    session.places.push(this.#all.add(session))
     if (deviceId !== null) {
       this.#byDevice[deviceId] ??= new Roster()
-      this.#byDevice[deviceId].add(session)
+      session.places.push(this.#byDevice[deviceId].add(session))
     }
     return session
   }
 
   unlist(session: Session): void {
-    this.#all.delete(session)
+    for (const place of session.places) place.leave()
     if (session.deviceId === null) return
-    const siblings = this.#byDevice[session.deviceId]
-    siblings?.delete(session)
-    if (siblings?.size === 0) delete this.#byDevice[session.deviceId]
+    if (this.#byDevice[session.deviceId]?.size === 0) delete this.#byDevice[session.deviceId]
   }
 
   /** Does the device have that many sessions beside this one? Those without a device count together, once admitted. */

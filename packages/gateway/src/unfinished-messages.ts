@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { Roster } from './internal/roster.ts'
+import { type Place, Roster } from './internal/roster.ts'
 import type { LiveConnection } from './live-connection.ts'
 
 /** A masked header, which every frame of control has (RFC 6455 §5.5). */
@@ -18,8 +18,7 @@ export interface UnfinishedLimits {
  */
 export class UnfinishedMessages {
   readonly #limits: UnfinishedLimits
-  readonly #held = new WeakMap<LiveConnection, number>()
-  readonly #holders = new Roster<LiveConnection>()
+  readonly #holders = new Roster<Tally>()
   #total = 0
 
   constructor(limits: UnfinishedLimits) {
@@ -28,29 +27,29 @@ export class UnfinishedMessages {
 
   /** Counts the bytes of a connection from now on, until it is closed. */
   watch(raw: Duplex, connection: LiveConnection): void {
+    const tally: Tally = { connection, bytes: 0, place: null }
     // Frames of control are read at once; they count only where something else is kept beside them.
     let controlBytes = 0
     const forget = () => {
       controlBytes = 0
-      this.#hold(connection, 0)
+      this.#hold(tally, 0)
     }
     const onControl = (payload: Buffer) => {
       controlBytes += CONTROL_HEADER_BYTES + payload.length
-      if (controlBytes >= (this.#held.get(connection) ?? 0)) forget()
+      if (controlBytes >= tally.bytes) forget()
     }
-    raw.prependListener('data', (chunk: Buffer) => this.#add(connection, chunk.length))
+    raw.prependListener('data', (chunk: Buffer) => this.#add(tally, chunk.length))
     connection.socket.on('message', forget)
     connection.socket.on('ping', onControl)
     connection.socket.on('pong', onControl)
     connection.socket.on('close', forget)
   }
 
-  #add(connection: LiveConnection, bytes: number): void {
-    if (connection.cutBy !== null) return
-    const held = (this.#held.get(connection) ?? 0) + bytes
-    this.#hold(connection, held)
-    if (held > this.#limits.frameBytes + SLACK_BYTES) {
-      this.#cut(connection, 'frame-too-large', 1009, 'frame too large')
+  #add(tally: Tally, bytes: number): void {
+    if (tally.connection.cutBy !== null) return
+    this.#hold(tally, tally.bytes + bytes)
+    if (tally.bytes > this.#limits.frameBytes + SLACK_BYTES) {
+      this.#cut(tally, 'frame-too-large', 1009, 'frame too large')
     }
     while (this.#total > this.#limits.unfinishedBytes) {
       const heaviest = this.#heaviest()
@@ -59,29 +58,40 @@ export class UnfinishedMessages {
     }
   }
 
-  #hold(connection: LiveConnection, bytes: number): void {
-    this.#total += bytes - (this.#held.get(connection) ?? 0)
-    this.#held.set(connection, bytes)
-    if (bytes === 0) this.#holders.delete(connection)
-    else this.#holders.add(connection)
+  #hold(tally: Tally, bytes: number): void {
+    this.#total += bytes - tally.bytes
+    tally.bytes = bytes
+    if (bytes > 0) tally.place ??= this.#holders.add(tally)
+    else {
+      tally.place?.leave()
+      tally.place = null
+    }
   }
 
   /** Of the device that holds most, so that nobody who sends one message pays for whoever begins hundreds. */
-  #heaviest(): LiveConnection | null {
-    const byDevice = new Map<string | null, { bytes: number; connection: LiveConnection; most: number }>()
-    for (const connection of this.#holders.list()) {
-      const bytes = this.#held.get(connection) ?? 0
-      const sum = byDevice.get(connection.deviceId) ?? { bytes: 0, connection, most: 0 }
-      sum.bytes += bytes
-      if (bytes > sum.most) Object.assign(sum, { connection, most: bytes })
-      byDevice.set(connection.deviceId, sum)
+  #heaviest(): Tally | null {
+    const byDevice = new Map<string | null, { bytes: number; most: Tally }>()
+    for (const tally of this.#holders.list()) {
+      const { deviceId } = tally.connection
+      const sum = byDevice.get(deviceId) ?? { bytes: 0, most: tally }
+      sum.bytes += tally.bytes
+      if (tally.bytes > sum.most.bytes) sum.most = tally
+      byDevice.set(deviceId, sum)
     }
     const [first] = [...byDevice.values()].sort((a, b) => b.bytes - a.bytes)
-    return first?.connection ?? null
+    return first?.most ?? null
   }
 
-  #cut(connection: LiveConnection, ...[by, closeCode, reason]: Parameters<LiveConnection['cut']>): void {
-    this.#hold(connection, 0)
-    connection.cut(by, closeCode, reason, true)
+  #cut(tally: Tally, ...[by, closeCode, reason]: Parameters<LiveConnection['cut']>): void {
+    this.#hold(tally, 0)
+    tally.connection.cut(by, closeCode, reason, true)
   }
+}
+
+/** What one connection makes the gate keep. */
+interface Tally {
+  readonly connection: LiveConnection
+  bytes: number
+  /** While there is anything. */
+  place: Place<Tally> | null
 }

@@ -153,6 +153,8 @@ export interface HoldfastVerifyContext {
     readonly commitment: string
     readonly verifiesMac: (transcript: Uint8Array, mac: string) => boolean
   }
+  /** For a caller that remembers keys: the key that this text spells, or `null`. @defaultValue `parsePublicKey` */
+  readonly readPublicKey?: (text: string) => PublicKey | null
 }
 
 /** What a `holdfast/1` connect proves, and what it shows beside that. */
@@ -203,7 +205,7 @@ function proofVerdict(
   const { device, client } = params
   const wish = parseWish(context.roles, params.role, params.scopes)
   if (wish === null) throw new TypeError('a wish that the table of roles does not know has no proof')
-  const publicKey = parsePublicKey(device.publicKey)
+  const publicKey = (context.readPublicKey ?? parsePublicKey)(device.publicKey)
   if (publicKey === null) return { verdict: 'public-key-invalid' }
   const deviceId = deviceIdOf(publicKey)
   if (device.id !== deviceId) return { verdict: 'device-id-mismatch' }

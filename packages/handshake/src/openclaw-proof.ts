@@ -134,6 +134,8 @@ export interface VerifyContext {
   /** The nonce of this socket's challenge, or `null` where it was spent. */
   readonly nonce: string | null
   readonly nowMs: number
+  /** For a caller that remembers keys: the key that this text spells, or `null`. @defaultValue `parsePublicKey` */
+  readonly readPublicKey?: (text: string) => PublicKey | null
 }
 
 /**
@@ -150,7 +152,7 @@ export function verifyOpenClawProof(params: OpenClawClaims, context: VerifyConte
   const wish = parseWish(context.roles, params.role, params.scopes)
   if (wish === null) throw new TypeError('a wish that the table of roles does not know has no proof')
   if (device === null) return { verdict: 'absent' }
-  const publicKey = parsePublicKey(device.publicKey)
+  const publicKey = (context.readPublicKey ?? parsePublicKey)(device.publicKey)
   if (publicKey === null) return { verdict: 'public-key-invalid' }
   const deviceId = deviceIdOf(publicKey)
   if (device.id !== deviceId) return { verdict: 'device-id-mismatch' }

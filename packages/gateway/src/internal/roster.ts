@@ -3,37 +3,54 @@
  * the tables that a set or map has outgrown, and once one of them is old, all that come after it, with whatever was in
  * them, are kept until the whole heap is swept (Node 24.21.0: 8 % of what a gate allocates for handshakes, instead of 2 %).
  */
-export class Roster<Item extends object> {
-  readonly #items: Item[] = []
-  readonly #places = new WeakMap<Item, number>()
+export class Roster<Item> {
+  readonly #places: ListedPlace<Item>[] = []
 
   get size(): number {
-    return this.#items.length
+    return this.#places.length
   }
 
-  at(place: number): Item | null {
-    return this.#items[place] ?? null
+  at(index: number): Place<Item> | null {
+    return this.#places[index] ?? null
   }
 
-  add(item: Item): void {
-    if (this.#places.has(item)) return
-    this.#places.set(item, this.#items.length)
-    this.#items.push(item)
-  }
-
-  /** Does nothing for whoever is not there. */
-  delete(item: Item): void {
-    const place = this.#places.get(item)
-    if (place === undefined) return
-    this.#places.delete(item)
-    const last = this.#items.pop()
-    if (last === undefined || last === item) return
-    this.#items[place] = last
-    this.#places.set(last, place)
+  /** Whoever comes twice is there twice. */
+  add(item: Item): Place<Item> {
+    const place = new ListedPlace(this.#places, item)
+    this.#places.push(place)
+    return place
   }
 
   /** All, as they are now: whoever comes or goes meanwhile changes nothing in it. */
   list(): readonly Item[] {
-    return this.#items.slice()
+    return this.#places.map(({ item }) => item)
+  }
+}
+
+/** Where somebody stands, from coming to leaving. */
+export interface Place<Item> {
+  readonly item: Item
+  /** Does nothing where it was left before. */
+  leave(): void
+}
+
+class ListedPlace<Item> implements Place<Item> {
+  readonly item: Item
+  readonly #places: ListedPlace<Item>[]
+  #index: number
+
+  constructor(places: ListedPlace<Item>[], item: Item) {
+    this.item = item
+    this.#places = places
+    this.#index = places.length
+  }
+
+  leave(): void {
+    if (this.#places[this.#index] !== this) return
+    const last = this.#places.pop()
+    if (last === undefined || last === this) return
+    // The order is free: so the last one fills the gap.
+    this.#places[this.#index] = last
+    last.#index = this.#index
   }
 }
