@@ -12,6 +12,7 @@ import { connectFrame, type Family } from './bench-client.ts'
 import { openBenchGate } from './bench-gate.ts'
 
 const [family = 'v3', devices = '0', warmUp = '0'] = process.argv.slice(2)
+const AT_ONCE = 16
 const identity = createEphemeralIdentity()
 const { gate, close } = await openBenchGate(identity, Number(devices))
 const local = { address: '127.0.0.1', port: 80 }
@@ -38,45 +39,67 @@ function newConnect(challenge: { readonly nonce: string; readonly ts: number }):
   return Buffer.from(connectFrame(family as Family, { id: identity.id, port: local.port }, challenge))
 }
 
-async function admit(): Promise<number> {
+/** A peer that has answered its challenge: its `connect` is on the way. */
+interface Waiting {
+  readonly accepted: Promise<unknown>
+  readonly socket: MemorySocket
+  readonly frame: Buffer
+}
+
+function dial(): Waiting {
   const socket = new MemorySocket()
   let challenge = ''
   socket.sent = text => {
     challenge = text
   }
   const accepted = gate.accept(socket as unknown as WebSocket, peer)
-  const frame = newConnect(JSON.parse(challenge).payload)
-  const answered = new Promise<string>(resolve => {
-    socket.sent = resolve
-  })
+  return { accepted, socket, frame: newConnect(JSON.parse(challenge).payload) }
+}
+
+async function admit({ accepted, socket, frame }: Waiting): Promise<number> {
+  let answer = ''
+  socket.sent = text => {
+    answer = text
+  }
   const startedMs = performance.now()
   socket.emit('message', frame, false)
-  const answer = await answered
+  await accepted
   const tookMs = performance.now() - startedMs
   if (JSON.parse(answer).ok !== true) throw new Error(answer)
-  await accepted
-  socket.end()
   return tookMs * 1_000
 }
 
-function checkAlone(): number {
+interface Unchecked {
+  readonly frame: Buffer
+  readonly nonce: string
+  readonly challengedAtMs: number
+  readonly connectionId: string
+}
+
+function unchecked(): Unchecked {
   const nonce = randomBytes(32).toString('base64url')
   const challengedAtMs = Date.now()
   const frame = newConnect({ nonce, ts: challengedAtMs })
+  return { frame, nonce, challengedAtMs, connectionId: randomUUID() }
+}
+
+function checkAlone({ frame, ...socket }: Unchecked): number {
   const { params } = JSON.parse(String(frame)) as { readonly params: BareParams }
-  const connectionId = randomUUID()
   const startedMs = performance.now()
-  bareCryptography(identity, params, { nonce, challengedAtMs, connectionId })
+  bareCryptography(identity, params, socket)
   return (performance.now() - startedMs) * 1_000
 }
 
 async function play(count: number) {
   const times = { admission: [] as number[], cryptography: [] as number[] }
-  for (let turn = 0; turn < count; turn++) {
+  for (let turn = 0; turn < count; turn += AT_ONCE) {
     // As often as sockets would: what waits for the event loop has its turn.
     await new Promise(resolve => setImmediate(resolve))
-    times.admission.push(await admit())
-    times.cryptography.push(checkAlone())
+    const waiting = Array.from({ length: AT_ONCE }, dial)
+    for (const each of waiting) times.admission.push(await admit(each))
+    for (const { socket } of waiting) socket.end()
+    const alone = Array.from({ length: AT_ONCE }, unchecked)
+    for (const each of alone) times.cryptography.push(checkAlone(each))
   }
   return times
 }
