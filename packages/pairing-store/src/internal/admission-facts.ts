@@ -12,8 +12,9 @@ import {
 import { parsePublicKey } from '@holdfast/identity'
 import type { AdmissionAttempt } from '../pairing-store.ts'
 import { slotOf, type TokenSlot } from './device-token.ts'
+import type { FactsAndTokensRow, FactsRow } from './facts-query.ts'
 import { hashJoinCode } from './join-code.ts'
-import { chainKey, type FactsRow, type Queries } from './queries.ts'
+import { chainKey, type Queries } from './queries.ts'
 import { scopesFromText, scopesOrNull, scopesToText } from './rows.ts'
 import type { JoinCodeTable, RequestTable } from './schema.ts'
 import type { Session } from './sql-driver.ts'
@@ -61,38 +62,61 @@ export async function readFacts(
   attempt: AdmissionAttempt,
   nowMs: number,
 ): Promise<ReadFacts> {
-  const proof = proofOf(attempt)
   const { credential } = attempt
-  const proven =
-    credential.kind === 'delegation' ? rootOf(credential.chain) : proof === null ? null : proof.deviceId
-  const rows = await session.all(queries.facts, {
-    generationId: credential.kind === 'gateway-token' ? credential.commitment : null,
-    deviceId: proven,
-    tokenDeviceId: proven ?? attempt.claimedDeviceId ?? null,
-    role: (proof ?? attempt.frame).wish.role,
-  })
-  const row = rows[0]
-  if (row === undefined) throw new Error('the row of the store is gone')
+  const row = await readRow({ session, queries }, attempt)
   // Most show neither, and wait for nothing more.
   const joinCode = isJoining(credential) ? await findJoinCode({ session, queries }, credential, nowMs) : null
   const delegation =
     credential.kind === 'delegation'
       ? await readDelegation({ session, queries }, credential, { attempt, row, nowMs })
       : null
-  const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
+  const tokens = hasTokens(row) ? tokensIn(row, credential, nowMs) : NO_TOKENS
   return {
     facts: {
       frame: attempt.frame,
       proof: attempt.proof,
       origin: attempt.origin,
       policy: attempt.policy,
-      credential: delegation ?? credentialFact(attempt, row, { shown, joinCode }),
+      credential: delegation ?? credentialFact(attempt, row, { shown: tokens.shown, joinCode }),
       device: deviceFacts(row),
       room: { ok: true },
     },
-    tokens: { shown, due: row.current_hash === null || row.promised_at_ms !== null },
+    tokens,
     joinCode,
   }
+}
+
+async function readRow(
+  { session, queries }: Pick<Reader, 'session' | 'queries'>,
+  attempt: AdmissionAttempt,
+): Promise<FactsRow | FactsAndTokensRow> {
+  const proof = proofOf(attempt)
+  const { credential } = attempt
+  const deviceId = credential.kind === 'delegation' ? rootOf(credential.chain) : (proof?.deviceId ?? null)
+  const generationId = credential.kind === 'gateway-token' ? credential.commitment : null
+  const key = { generationId, deviceId, role: (proof ?? attempt.frame).wish.role }
+  const tokenDeviceId = deviceId ?? attempt.claimedDeviceId ?? null
+  const tokensMatter = credential.kind === 'device-token' || attempt.handsOutToken === true
+  const rows = tokensMatter
+    ? await session.all(queries.factsAndTokens, { ...key, tokenDeviceId })
+    : await session.all(queries.facts, key)
+  if (rows[0] === undefined) throw new Error('the row of the store is gone')
+  return rows[0]
+}
+
+function hasTokens(row: FactsRow | FactsAndTokensRow): row is FactsAndTokensRow {
+  return 'current_hash' in row
+}
+
+const NO_TOKENS: TokenFacts = { shown: null, due: false }
+
+function tokensIn(
+  row: FactsAndTokensRow,
+  credential: AdmissionAttempt['credential'],
+  nowMs: number,
+): TokenFacts {
+  const shown = credential.kind === 'device-token' ? slotOf(credential.token, row, nowMs) : null
+  return { shown, due: row.current_hash === null || row.promised_at_ms !== null }
 }
 
 /** The links of a child, under the key of their device as the store has it now. */

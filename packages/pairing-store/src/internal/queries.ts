@@ -1,5 +1,12 @@
 import { type Kysely, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
-import type { TokenHashes } from './device-token.ts'
+import {
+  type FactsAndTokensKey,
+  type FactsAndTokensRow,
+  type FactsKey,
+  type FactsRow,
+  prepareFacts,
+  prepareFactsAndTokens,
+} from './facts-query.ts'
 import type {
   AuditTable,
   DeviceTable,
@@ -9,30 +16,7 @@ import type {
   RevokedDelegationTable,
   Schema,
 } from './schema.ts'
-import { type PreparedQuery, prepareQuery, type SqlValue } from './sql-driver.ts'
-
-/** Everything that an admission is decided on, but for the room for requests. */
-export interface FactsRow extends TokenHashes {
-  readonly current_generation: string | null
-  readonly registers: number | null
-  readonly public_key: string | null
-  readonly standing: DeviceTable['standing'] | null
-  readonly revoked_at_ms: number | null
-  readonly holdfast_proven_at_ms: number | null
-  readonly grant_scopes: string | null
-  readonly narrowed_to: string | null
-  readonly role_revoked_at_ms: number | null
-  readonly promised_at_ms: number | null
-}
-
-export interface FactsKey {
-  readonly generationId: string | null
-  /** The proven one. */
-  readonly deviceId: string | null
-  /** The claimed one, whose tokens are looked up. */
-  readonly tokenDeviceId: string | null
-  readonly role: string
-}
+import { type PreparedQuery, prepareQuery } from './sql-driver.ts'
 
 export interface RoomRow {
   readonly of_device_role: number | null
@@ -84,6 +68,7 @@ export interface AuditKey {
 /** The statements that run often, compiled once for a store. */
 export interface Queries {
   readonly facts: PreparedQuery<FactsKey, FactsRow>
+  readonly factsAndTokens: PreparedQuery<FactsAndTokensKey, FactsAndTokensRow>
   readonly room: PreparedQuery<
     { readonly deviceId: string; readonly role: string; readonly source: string; readonly nowMs: number },
     RoomRow
@@ -142,55 +127,10 @@ export function chainKey(deviceId: string, ids: readonly string[]): ChainKey {
 
 const CHAIN_PLACES = ['id0', 'id1', 'id2', 'id3', 'id4', 'id5', 'id6', 'id7'] as const
 
-const FACTS_COLUMNS = [
-  'store.current_generation',
-  'token_generation.registers',
-  'device.public_key',
-  'device.standing',
-  'device.revoked_at_ms',
-  'device.holdfast_proven_at_ms',
-  'device_role.grant_scopes',
-  'device_role.narrowed_to',
-  'device_role.revoked_at_ms as role_revoked_at_ms',
-  'device_token.current_hash',
-  'device_token.pending_hash',
-  'device_token.pending_until_ms',
-  'device_token.previous_hash',
-  'device_token.previous_until_ms',
-  'device_token.promised_at_ms',
-] as const
-
-const FACTS_NAMES = FACTS_COLUMNS.map(column => column.replace(/^.* as |^.*\./, ''))
-
-function toFactsRow(values: readonly SqlValue[]): FactsRow {
-  const row: Record<string, SqlValue> = {}
-  for (const [index, name] of FACTS_NAMES.entries()) row[name] = values[index] ?? null
-  return row as unknown as FactsRow
-}
-
 export function prepareQueries(db: Kysely<Schema>): Queries {
   return {
-    facts: prepareQuery(
-      value =>
-        db
-          .selectFrom('store')
-          .leftJoin('token_generation', join =>
-            join.on('token_generation.generation_id', '=', value('generationId') ?? ''),
-          )
-          .leftJoin('device', join => join.on('device.device_id', '=', value('deviceId') ?? ''))
-          .leftJoin('device_role', join =>
-            join
-              .onRef('device_role.device_id', '=', 'device.device_id')
-              .on('device_role.role', '=', value('role')),
-          )
-          .leftJoin('device_token', join =>
-            join
-              .on('device_token.device_id', '=', value('tokenDeviceId') ?? '')
-              .on('device_token.role', '=', value('role')),
-          )
-          .select(FACTS_COLUMNS),
-      toFactsRow,
-    ),
+    facts: prepareFacts(db),
+    factsAndTokens: prepareFactsAndTokens(db),
     room: prepareQuery(value => {
       const open = db
         .selectFrom('request')

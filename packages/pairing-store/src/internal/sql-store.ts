@@ -156,7 +156,7 @@ export class SqlStore implements PairingStore {
     return { roles, ceiling }
   }
 
-  async admit(attempt: AdmissionAttempt): Promise<Admission> {
+  admit(attempt: AdmissionAttempt): Promise<Admission> {
     return admit(this.#reader, attempt, (work, mostMs) => this.#mutate(work, mostMs))
   }
 
