@@ -243,7 +243,8 @@ export class ConnectHandshake {
     const wish = parseWish(desk.policy.roles, params.role, params.scopes)
     if (wish === null) return this.#refuseFrame({ code: 'wish-unknown' })
     try {
-      await desk.prepared()
+      const preparing = desk.preparing()
+      if (preparing !== null) await preparing
       const token = await desk.token.read()
       if (this.#state !== 'deciding') return
       const { attempt, answerFor } = readAttempt(params, wish, {

@@ -35,8 +35,8 @@ export interface Desk {
   readonly events: EventOutlet
   readonly host: ConnectionHost
   readonly approveCommand: (requestId: string) => string
-  /** Resolves when the gate may admit at all. */
-  readonly prepared: () => Promise<void>
+  /** Resolves when the gate may admit at all; `null`: it may. */
+  readonly preparing: () => Promise<void> | null
   /** The methods that `hello-ok` names. */
   readonly methodNames: readonly string[]
   readonly startedAtMs: number

@@ -284,7 +284,7 @@ class WebSocketGate implements Gate {
         answersCalls: this.#options.methods !== undefined,
       },
       approveCommand: approveCommand ?? (requestId => `holdfast approve ${requestId}`),
-      prepared: () => this.#prepared(),
+      preparing: () => (this.#isPrepared ? null : this.#prepared()),
       methodNames: Object.keys(methods),
       startedAtMs: this.#clock.nowMs(),
       introduce: connection => this.#introduce(connection),
@@ -310,7 +310,6 @@ class WebSocketGate implements Gate {
   }
 
   async #prepared(): Promise<void> {
-    if (this.#isPrepared) return
     const attempt = this.#preparing
     try {
       await attempt

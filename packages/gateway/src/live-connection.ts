@@ -66,7 +66,7 @@ export class LiveConnection implements Connection {
   #held: ReadonlySet<string> | null = null
   #ending: AbortController | null = null
   #closeCode: number | null = null
-  readonly #closeListeners = new Set<(closeCode: number) => void>()
+  #closeListeners: Set<(closeCode: number) => void> | null = null
 
   constructor(admitted: Admitted, host: ConnectionHost) {
     this.socket = admitted.socket
@@ -111,8 +111,11 @@ export class LiveConnection implements Connection {
   onClose(listener: (closeCode: number) => void): () => void {
     const closeCode = this.#closeCode
     if (closeCode !== null) this.#host.events.run(() => listener(closeCode))
-    else this.#closeListeners.add(listener)
-    return () => this.#closeListeners.delete(listener)
+    else {
+      this.#closeListeners ??= new Set()
+      this.#closeListeners.add(listener)
+    }
+    return () => void this.#closeListeners?.delete(listener)
   }
 
   close(closeCode = 1000, reason = ''): void {
@@ -155,8 +158,8 @@ export class LiveConnection implements Connection {
   ended(closeCode: number): void {
     this.#closeCode = closeCode
     this.#ending?.abort()
-    const listeners = [...this.#closeListeners]
-    this.#closeListeners.clear()
+    const listeners = this.#closeListeners ?? []
+    this.#closeListeners = null
     for (const listener of listeners) this.#host.events.run(() => listener(closeCode))
   }
 
