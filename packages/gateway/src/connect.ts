@@ -26,7 +26,6 @@ import { delegationIn, toConnectionDelegation } from './delegation-watch.ts'
 import type { Desk } from './desk.ts'
 import { GatewayError } from './errors.ts'
 import { faultyPart } from './gate-events.ts'
-import { helloOk } from './hello.ts'
 import type { Place } from './internal/roster.ts'
 import { closeSocket } from './internal/socket-closing.ts'
 import { LiveConnection } from './live-connection.ts'
@@ -84,8 +83,8 @@ export class ConnectHandshake {
       this.refuse({ code: 'handshake-timeout', limitMs: handshakeMs }, '0'),
     )
     this.#place = desk.budgets.take(socketClassOf(peer.origin), this)
-    const payload = { nonce: this.#nonce, ts: this.#challengedAtMs }
-    socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload }))
+    const payload = `{"nonce":"${this.#nonce}","ts":${this.#challengedAtMs}}`
+    socket.send(`{"type":"event","event":"connect.challenge","payload":${payload}}`)
   }
 
   /** How it ended. @throws {@link GatewayError} `PEER_REFUSED` or `PEER_LEFT` */
@@ -346,16 +345,16 @@ export class ConnectHandshake {
     )
     desk.introduce(connection)
     if (delegation !== null) desk.delegations.follow(connection)
-    const payload = helloOk({
-      connection,
+    const told = {
       protocol: asked.protocol,
-      answer: asked.answerFor({ connectionId, role, scopes }),
-      limits: desk.limits,
-      methods: desk.methodNames,
-      deviceToken,
+      connectionId,
+      role,
+      scopes,
       uptimeMs: desk.clock.nowMs() - desk.startedAtMs,
-    })
-    if (this.#callId !== null) connection.respond({ type: 'res', id: this.#callId, ok: true, payload })
+      deviceToken,
+      answer: asked.answerFor({ connectionId, role, scopes }),
+    }
+    if (this.#callId !== null) connection.sendText(desk.hello.write(this.#callId, told))
     if (deviceId !== null) desk.store.noteSeen(deviceId)
     const { proof } = session.attempt
     if (proof.verdict === 'verified') desk.keys.remember(proof.proof.publicKey)

@@ -7,6 +7,7 @@ import type { ConnectHandshake } from './connect.ts'
 import type { DelegationWatch } from './delegation-watch.ts'
 import type { EventOutlet } from './gate-events.ts'
 import type { CurrentToken } from './gateway-token.ts'
+import type { HelloWriter } from './hello.ts'
 import type { KnownKeys } from './internal/known-keys.ts'
 import type { GateLimits } from './limits.ts'
 import type { ConnectionHost, LiveConnection } from './live-connection.ts'
@@ -37,8 +38,7 @@ export interface Desk {
   readonly approveCommand: (requestId: string) => string
   /** Resolves when the gate may admit at all; `null`: it may. */
   readonly preparing: () => Promise<void> | null
-  /** The methods that `hello-ok` names. */
-  readonly methodNames: readonly string[]
+  readonly hello: HelloWriter
   readonly startedAtMs: number
   /** An admitted connection, before its `hello-ok` is sent. */
   readonly introduce: (connection: LiveConnection) => void

@@ -26,6 +26,7 @@ import { GatewayError } from './errors.ts'
 import { EventOutlet, faultyPart, type GateListener } from './gate-events.ts'
 import { checkScopeOptions, type GateOptions } from './gate-options.ts'
 import { CurrentToken } from './gateway-token.ts'
+import { HelloWriter } from './hello.ts'
 import { KnownKeys } from './internal/known-keys.ts'
 import { Roster } from './internal/roster.ts'
 import { closeSocket, ReasonedSocket } from './internal/socket-closing.ts'
@@ -285,7 +286,7 @@ class WebSocketGate implements Gate {
       },
       approveCommand: approveCommand ?? (requestId => `holdfast approve ${requestId}`),
       preparing: () => (this.#isPrepared ? null : this.#prepared()),
-      methodNames: Object.keys(methods),
+      hello: new HelloWriter({ limits, methods: Object.keys(methods) }),
       startedAtMs: this.#clock.nowMs(),
       introduce: connection => this.#introduce(connection),
     }

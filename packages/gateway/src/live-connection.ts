@@ -103,6 +103,13 @@ export class LiveConnection implements Connection {
     this.#write(frame)
   }
 
+  /** A frame that is spelled already. `false`: as {@link send} says it. */
+  sendText(text: string): boolean {
+    if (!this.#isOpen || !this.#hasRoom(text.length)) return false
+    this.socket.send(text)
+    return true
+  }
+
   onCall(handler: CallHandler): void {
     if (this.callHandler === null && !this.#host.answersCalls) this.#readCalls()
     this.callHandler = handler
@@ -170,12 +177,12 @@ export class LiveConnection implements Connection {
     })
   }
 
+  get #isOpen(): boolean {
+    return this.cutBy === null && this.socket.readyState === WebSocket.OPEN
+  }
+
   #write(frame: ResponseFrame | EventFrame): boolean {
-    if (this.cutBy !== null || this.socket.readyState !== WebSocket.OPEN) return false
-    const text = JSON.stringify(frame)
-    if (!this.#hasRoom(text.length)) return false
-    this.socket.send(text)
-    return true
+    return this.#isOpen && this.sendText(JSON.stringify(frame))
   }
 
   #hasRoom(bytes: number): boolean {

@@ -63,7 +63,8 @@ export async function readFacts(
   nowMs: number,
 ): Promise<ReadFacts> {
   const { credential } = attempt
-  const row = await readRow({ session, queries }, attempt)
+  const [row] = await readRows({ session, queries }, attempt)
+  if (row === undefined) throw new Error('the row of the store is gone')
   // Most show neither, and wait for nothing more.
   const joinCode = isJoining(credential) ? await findJoinCode({ session, queries }, credential, nowMs) : null
   const delegation =
@@ -86,10 +87,10 @@ export async function readFacts(
   }
 }
 
-async function readRow(
+function readRows(
   { session, queries }: Pick<Reader, 'session' | 'queries'>,
   attempt: AdmissionAttempt,
-): Promise<FactsRow | FactsAndTokensRow> {
+): Promise<readonly (FactsRow | FactsAndTokensRow)[]> {
   const proof = proofOf(attempt)
   const { credential } = attempt
   const deviceId = credential.kind === 'delegation' ? rootOf(credential.chain) : (proof?.deviceId ?? null)
@@ -97,11 +98,9 @@ async function readRow(
   const key = { generationId, deviceId, role: (proof ?? attempt.frame).wish.role }
   const tokenDeviceId = deviceId ?? attempt.claimedDeviceId ?? null
   const tokensMatter = credential.kind === 'device-token' || attempt.handsOutToken === true
-  const rows = tokensMatter
-    ? await session.all(queries.factsAndTokens, { ...key, tokenDeviceId })
-    : await session.all(queries.facts, key)
-  if (rows[0] === undefined) throw new Error('the row of the store is gone')
-  return rows[0]
+  return tokensMatter
+    ? session.all(queries.factsAndTokens, { ...key, tokenDeviceId })
+    : session.all(queries.facts, key)
 }
 
 function hasTokens(row: FactsRow | FactsAndTokensRow): row is FactsAndTokensRow {

@@ -92,7 +92,7 @@ function rowOf<Row>(columns: readonly string[]): (values: readonly SqlValue[]) =
   const names = columns.map(column => column.replace(/^.* as |^.*\./, ''))
   return values => {
     const row: Record<string, SqlValue> = {}
-    for (const [at, name] of names.entries()) row[name] = values[at] ?? null
+    for (let at = 0; at < names.length; at++) row[names[at] ?? ''] = values[at] ?? null
     return row as Row
   }
 }
