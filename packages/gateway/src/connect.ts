@@ -308,9 +308,9 @@ export class ConnectHandshake {
     if (credential === 'wrong') throw new TypeError('admitted with a wrong credential')
     const verified = delegationIn(decision)
     const delegation = verified === null ? null : toConnectionDelegation(verified)
-    const admitted = { deviceId, role, scopes, credential, rule, delegation }
-    const peer = { socket: this.#socket, connectionId: this.#connectionId, ...admitted }
-    const connection = new LiveConnection(peer, desk.host)
+    const connectionId = this.#connectionId
+    const admitted = { connectionId, deviceId, role, scopes, credential, rule, delegation }
+    const connection = new LiveConnection(this.#socket, admitted, desk.host)
     session.generationId = generationId
     session.connection = connection
     this.#state = 'over'
@@ -321,12 +321,10 @@ export class ConnectHandshake {
     this.#socket.removeListener('close', this.#onClose)
     this.#socket.on('close', closeCode => {
       desk.sessions.unlist(session)
-      const { connectionId, cutBy } = connection
-      desk.events.emit({ event: 'closed', connectionId, deviceId, closeCode, cut: cutBy })
+      desk.events.emit({ event: 'closed', connectionId, deviceId, closeCode, cut: connection.cutBy })
       connection.ended(closeCode)
     })
     const { source } = this.#origin
-    const { connectionId } = connection
     desk.events.emit(
       {
         event: 'admitted',

@@ -23,7 +23,6 @@ export type Cut = RefusalCode | 'slow-consumer' | 'unresponsive' | 'messages-unf
 
 /** What a connection is made of. */
 export interface Admitted {
-  readonly socket: WebSocket
   readonly connectionId: string
   readonly deviceId: DeviceId | null
   readonly role: Role
@@ -68,8 +67,8 @@ export class LiveConnection implements Connection {
   #closeCode: number | null = null
   #closeListeners: Set<(closeCode: number) => void> | null = null
 
-  constructor(admitted: Admitted, host: ConnectionHost) {
-    this.socket = admitted.socket
+  constructor(socket: WebSocket, admitted: Admitted, host: ConnectionHost) {
+    this.socket = socket
     this.connectionId = admitted.connectionId
     this.deviceId = admitted.deviceId
     this.role = admitted.role

@@ -92,7 +92,11 @@ export class LiveSessions {
   /** Does the device have that many sessions beside this one? Those without a device count together, once admitted. */
   isFull(session: Session, limit: number): boolean {
     const { deviceId } = session
-    if (deviceId !== null) return this.siblings(session).length >= limit
+    if (deviceId !== null) {
+      // Most have far fewer, whichever of them count.
+      if ((this.#byDevice[deviceId]?.size ?? 0) <= limit) return false
+      return this.siblings(session).length >= limit
+    }
     return this.connections().filter(connection => connection.deviceId === null).length >= limit
   }
 

@@ -135,8 +135,10 @@ export function missingScopes(
   held: Iterable<Scope>,
   wished: Iterable<Scope>,
 ): readonly Scope[] {
-  const reached = expandScopes(table, role, held)
-  return [...new Set(wished)].filter(scope => !reached.has(scope)).sort()
+  const known = table.closures.get(role)
+  const reached = [...held].map(scope => known?.get(scope))
+  const missing = [...wished].filter(scope => !reached.some(each => each?.has(scope)))
+  return missing.length === 0 ? missing : [...new Set(missing)].sort()
 }
 
 /**

@@ -45,8 +45,19 @@ export function readHoldfastClaim(params: {
   if (isProblem(device)) return device
   const credential = readCredential(params.auth)
   if (isProblem(credential)) return credential
-  const { signedAt, ...claim } = device
-  return { family: 'holdfast/1', credential, device: { ...claim, signedAtMs: signedAt } }
+  const { id, publicKey, signature, signedAt, nonce, clientNonce, gatewayId, address, port } = device
+  const claim = {
+    id,
+    publicKey,
+    signature,
+    signedAtMs: signedAt,
+    nonce,
+    clientNonce,
+    gatewayId,
+    address,
+    port,
+  }
+  return { family: 'holdfast/1', credential, device: claim }
 }
 
 function readCredential(auth: unknown): CredentialClaim | FieldProblem {
