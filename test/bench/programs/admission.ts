@@ -1,19 +1,23 @@
-// A gate whose sockets are in memory: what an admission costs without a network, beside its cryptography alone. Prints `null`
-// when it is warm; each line of its input (so many) is answered with the times of both, in turns, in µs: from the `connect`
-// to the `hello-ok`. It ends with its input.
-import { randomBytes, randomUUID } from 'node:crypto'
+// A gate whose sockets are in memory: what an admission costs without a network, beside its cryptography alone, and beside one
+// verification. Prints `null` when it is warm; each line of its input (so many) is answered with the times of all three,
+// in turns, in µs: an admission from the `connect` to its promise, with the `hello-ok` on the way. It ends with its input.
+import { generateKeyPairSync, randomBytes, randomUUID, sign, verify } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
-import { createEphemeralIdentity } from '@holdfast/identity'
+import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
 import { WebSocket } from 'ws'
 import { type BareParams, bareCryptography } from './bare-cryptography.ts'
 import { connectFrame, type Family } from './bench-client.ts'
 import { openBenchGate } from './bench-gate.ts'
 
-const [family = 'v3', devices = '0', warmUp = '0'] = process.argv.slice(2)
+const [family = 'v3', devices = '0', comers = '1', warmUp = '0'] = process.argv.slice(2)
+/** So many `connect`s wait at once, each for its turn. */
 const AT_ONCE = 16
 const identity = createEphemeralIdentity()
+/** Those that come, one after the other, again and again. */
+const identities = Array.from({ length: Number(comers) }, createEphemeralIdentity)
+let turns = 0
 const { gate, close } = await openBenchGate(identity, Number(devices))
 const local = { address: '127.0.0.1', port: 80 }
 const peer = { address: '127.0.0.1', headers: { host: '127.0.0.1:80' }, local }
@@ -35,8 +39,14 @@ class MemorySocket extends EventEmitter {
   }
 }
 
+function nextComer(): DeviceIdentity {
+  turns += 1
+  return identities[turns % identities.length] ?? identity
+}
+
 function newConnect(challenge: { readonly nonce: string; readonly ts: number }): Buffer {
-  return Buffer.from(connectFrame(family as Family, { id: identity.id, port: local.port }, challenge))
+  const itself = { id: identity.id, port: local.port }
+  return Buffer.from(connectFrame(family as Family, itself, challenge, nextComer()))
 }
 
 /** A peer that has answered its challenge: its `connect` is on the way. */
@@ -90,8 +100,18 @@ function checkAlone({ frame, ...socket }: Unchecked): number {
   return (performance.now() - startedMs) * 1_000
 }
 
+const pair = generateKeyPairSync('ed25519')
+const message = randomBytes(300)
+const signature = sign(null, message, pair.privateKey)
+
+function verifyOnce(): number {
+  const startedMs = performance.now()
+  if (!verify(null, message, pair.publicKey, signature)) throw new Error('the signature is wrong')
+  return (performance.now() - startedMs) * 1_000
+}
+
 async function play(count: number) {
-  const times = { admission: [] as number[], cryptography: [] as number[] }
+  const times = { admission: [] as number[], cryptography: [] as number[], verification: [] as number[] }
   for (let turn = 0; turn < count; turn += AT_ONCE) {
     // As often as sockets would: what waits for the event loop has its turn.
     await new Promise(resolve => setImmediate(resolve))
@@ -100,6 +120,7 @@ async function play(count: number) {
     for (const { socket } of waiting) socket.end()
     const alone = Array.from({ length: AT_ONCE }, unchecked)
     for (const each of alone) times.cryptography.push(checkAlone(each))
+    for (const _ of alone) times.verification.push(verifyOnce())
   }
   return times
 }

@@ -1,5 +1,5 @@
 import { signHoldfastProof, signOpenClawProof } from '@holdfast/handshake'
-import { type DeviceId, identityFrom } from '@holdfast/identity'
+import { type DeviceId, type DeviceIdentity, identityFrom } from '@holdfast/identity'
 import { BENCH_TOKEN } from './gate-seed.ts'
 
 /** The families that are measured. */
@@ -7,17 +7,18 @@ export const FAMILIES = ['v3', 'holdfast/1'] as const
 
 export type Family = (typeof FAMILIES)[number]
 
-const identity = identityFrom({ seed: '42'.repeat(32) })
+const oneDevice = identityFrom({ seed: '42'.repeat(32) })
 const about = { version: '1', deviceFamily: null, displayName: null, instanceId: null }
 const client = { ...about, id: 'cli', mode: 'cli', platform: 'linux' }
 const role = 'operator'
 const scopes = ['operator.read']
 
-/** The `connect` of one and the same device, with the gateway token, as text. */
+/** The `connect` of a device, one and the same unless another is given, with the gateway token, as text. */
 export function connectFrame(
   family: Family,
   gateway: { readonly id: DeviceId; readonly port: number },
   challenge: { readonly nonce: string; readonly ts: number },
+  identity: DeviceIdentity = oneDevice,
 ): string {
   const { id, mode, version, platform } = client
   const wish = { minProtocol: 3, maxProtocol: 4, client: { id, mode, version, platform }, role, scopes }
