@@ -56,11 +56,9 @@ export class SqliteConnection implements Session {
   }
 
   allNow<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): readonly Row[] {
-    const statement = this.#statement(query.sql)
     const { rowOf } = query
-    if (rowOf === undefined) return statement.all(...query.bind(values)) as Row[]
-    statement.setReturnArrays(true)
-    return (statement.all(...query.bind(values)) as unknown as SqlValue[][]).map(rowOf)
+    const rows = this.#statement(query.sql, rowOf !== undefined).all(...query.bind(values))
+    return rowOf === undefined ? (rows as Row[]) : (rows as unknown as SqlValue[][]).map(rowOf)
   }
 
   async all<Values, Row>(query: PreparedQuery<Values, Row>, values: Values): Promise<readonly Row[]> {
@@ -102,10 +100,11 @@ export class SqliteConnection implements Session {
   }
 
   // The number of texts is bounded: none of our statements is built from data.
-  #statement(sql: string): StatementSync {
+  #statement(sql: string, givesArrays = false): StatementSync {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
       statement = this.#database.prepare(sql)
+      statement.setReturnArrays(givesArrays)
       this.#statements.set(sql, statement)
     }
     return statement
