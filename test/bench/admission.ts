@@ -1,6 +1,6 @@
 import type { Table } from './measure.ts'
 import { startPeer } from './peer.ts'
-import { FAMILIES } from './programs/bench-client.ts'
+import { FAMILIES, IN_A_ROW } from './programs/bench-client.ts'
 import { quantiles, quantilesText } from './quantiles.ts'
 
 /** Devices that come in turns: one that the gate knows, or more than it keeps the keys of. */
@@ -12,9 +12,7 @@ const CASES = [
 ] as const
 const WARM_UP = 10_000
 const ADMISSIONS = 20_000
-/** As many come in a row, then as many of what it is compared with. */
-const BATCH = 16
-/** So many of the batches count. */
+/** So many of the rows count. */
 const CALM_SHARE = 0.1
 /** The budget, and how long one verification took where it was set. */
 const MOST = { beyondMicros: 40, verificationMicros: 110 } as const
@@ -64,7 +62,7 @@ export async function measureAdmission(): Promise<Table> {
       'Its cryptography: of the device the key, read anew each time, the id that is its hash and the signature; the gateway token in constant time; with `holdfast/1` the MAC and the gateway’s own signature. One verification: `node:crypto`, 300 bytes, with a key that is ready.',
       'Key: `known` where the device has come before, as with the many processes of one install; `new` where the gate has not met it, or not among the last 1,024.',
       `Budget: ${MOST.beyondMicros} µs where one verification takes ${MOST.verificationMicros}, and in proportion where the machine is slower or quicker; for keys that are known.`,
-      `${ADMISSIONS.toLocaleString('en')} of each, after ${WARM_UP.toLocaleString('en')} that are not counted, ${BATCH} in a row. The tenth of the rows counts in which the verifications were quickest: what else the machine does takes from all three, but most from what needs most memory.`,
+      `${ADMISSIONS.toLocaleString('en')} of each, after ${WARM_UP.toLocaleString('en')} that are not counted, ${IN_A_ROW} in a row. The tenth of the rows counts in which the verifications were quickest: what else the machine does takes from all three, but most from what needs most memory.`,
     ],
   }
 }
@@ -73,11 +71,11 @@ async function measure(family: string, devices: number, comers: number) {
   const gate = await startPeer<null>('admission', ...[family, devices, comers, WARM_UP].map(String))
   const times = await gate.ask<Times>(String(ADMISSIONS))
   await gate.end()
-  const of = (part: keyof Times, start: number) => times[part].slice(start, start + BATCH)
-  const calm = Array.from({ length: ADMISSIONS / BATCH }, (_, at) => at * BATCH)
+  const of = (part: keyof Times, start: number) => times[part].slice(start, start + IN_A_ROW)
+  const calm = Array.from({ length: ADMISSIONS / IN_A_ROW }, (_, at) => at * IN_A_ROW)
     .map(start => ({ start, verification: quantiles(of('verification', start)).p50 }))
     .sort((left, right) => left.verification - right.verification)
-    .slice(0, (ADMISSIONS / BATCH) * CALM_SHARE)
+    .slice(0, (ADMISSIONS / IN_A_ROW) * CALM_SHARE)
   const all = (part: keyof Times) => quantiles(calm.flatMap(({ start }) => of(part, start)))
   return {
     admission: all('admission'),

@@ -8,12 +8,10 @@ import { createInterface } from 'node:readline'
 import { createEphemeralIdentity, type DeviceIdentity } from '@holdfast/identity'
 import { WebSocket } from 'ws'
 import { type BareParams, bareCryptography } from './bare-cryptography.ts'
-import { connectFrame, type Family } from './bench-client.ts'
+import { connectFrame, type Family, IN_A_ROW } from './bench-client.ts'
 import { openBenchGate } from './bench-gate.ts'
 
 const [family = 'v3', devices = '0', comers = '1', warmUp = '0'] = process.argv.slice(2)
-/** So many `connect`s wait at once, each for its turn. */
-const AT_ONCE = 16
 const identity = createEphemeralIdentity()
 /** Those that come, one after the other, again and again. */
 const identities = Array.from({ length: Number(comers) }, createEphemeralIdentity)
@@ -112,13 +110,13 @@ function verifyOnce(): number {
 
 async function play(count: number) {
   const times = { admission: [] as number[], cryptography: [] as number[], verification: [] as number[] }
-  for (let turn = 0; turn < count; turn += AT_ONCE) {
+  for (let turn = 0; turn < count; turn += IN_A_ROW) {
     // As often as sockets would: what waits for the event loop has its turn.
     await new Promise(resolve => setImmediate(resolve))
-    const waiting = Array.from({ length: AT_ONCE }, dial)
+    const waiting = Array.from({ length: IN_A_ROW }, dial)
     for (const each of waiting) times.admission.push(await admit(each))
     for (const { socket } of waiting) socket.end()
-    const alone = Array.from({ length: AT_ONCE }, unchecked)
+    const alone = Array.from({ length: IN_A_ROW }, unchecked)
     for (const each of alone) times.cryptography.push(checkAlone(each))
     for (const _ of alone) times.verification.push(verifyOnce())
   }

@@ -7,6 +7,9 @@ export const FAMILIES = ['v3', 'holdfast/1'] as const
 
 export type Family = (typeof FAMILIES)[number]
 
+/** So many admissions come in a row, then as many of what they are compared with. */
+export const IN_A_ROW = 16
+
 const oneDevice = identityFrom({ seed: '42'.repeat(32) })
 const about = { version: '1', deviceFamily: null, displayName: null, instanceId: null }
 const client = { ...about, id: 'cli', mode: 'cli', platform: 'linux' }
